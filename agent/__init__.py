@@ -1,0 +1,1 @@
+"""A router made of containers: the agent that runs in each of them."""

@@ -1,0 +1,1 @@
+"""The configuration scheme, one noun per module."""

@@ -1,0 +1,1 @@
+"""Pure planning: settings and state in, a Plan out."""

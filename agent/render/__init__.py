@@ -1,0 +1,1 @@
+"""Pure rendering: a value of `desired` in, text out; sorted, deterministic, no clock."""
