@@ -9,7 +9,6 @@ from agent.model import (
     Address,
     Deadline,
     Fact,
-    Family,
     IPAddress,
     IPInterface,
     Lease,
