@@ -1,0 +1,207 @@
+"""The loop: drain events, reduce, plan, apply in order. One consumer, level-triggered.
+
+The leading edge is handled at once; what arrives while an apply runs is folded into the next one. A failing part does
+not stop the others, is retried with capped, jittered backoff, and is shown until it works. Every `RESYNC` seconds the
+drivers forget what they remember and read the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import structlog
+
+from agent import events as ev
+from agent.desired import Plan, Problem
+from agent.model import State
+from agent.reduce import expire, next_deadline, reduce
+
+RESYNC = 300.0
+RETRY_FIRST = 0.5
+RETRY_LIMIT = 30.0
+# After this long without an event, drivers may do what is not urgent (note the kernel's listing, write peers.json).
+QUIET = 0.25
+AGAIN_FLOOR = 0.1
+
+log = structlog.get_logger(__name__)
+
+
+class PartError(Exception):
+    """A part of the plan could not be made true. `hint` says how a person mends it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a step is given: the plan, the one before it (None at first), and the observed state.
+
+    `full`: a resync, memory counts for nothing. `retry`: what failed before shall be tried again; without it a costly
+    step may answer the same input with the same error.
+    """
+
+    plan: Plan
+    before: Plan | None
+    state: State
+    full: bool
+    retry: bool
+    failed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of an apply. It is skipped, and counts as failed, when one of the parts it `needs` has failed.
+
+    `run` raises an exception whose text names what is wrong; it may have a `hint`. `once_quiet` steps run when no
+    event has come for a while.
+    """
+
+    part: str
+    run: Callable[[Context], Awaitable[None]]
+    needs: frozenset[str] = frozenset()
+    once_quiet: bool = False
+
+
+class Clock(Protocol):
+    """Time as the loop sees it; tests bring their own."""
+
+    def now(self) -> float:
+        """Seconds on CLOCK_BOOTTIME."""
+
+    async def get(self, queue: asyncio.Queue[ev.Event], wait: float | None) -> ev.Event | None:
+        """The next event, or None after `wait` seconds."""
+
+
+@dataclass(slots=True)
+class Status:
+    """The last error of a part (empty: none), since when it is so (CLOCK_BOOTTIME), and how to mend it."""
+
+    error: str = ""
+    hint: str = ""
+    since: float = 0.0
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Owns the state. `plan` is replaced when the configuration is; `emit` may be called by any task of the loop."""
+
+    plan: Callable[[State, float], Plan]
+    steps: Sequence[Step]
+    clock: Clock
+    on_ready: Callable[[], None]
+    essential: frozenset[str]
+    errors: tuple[type[Exception], ...] = (PartError, OSError)
+    state: State = field(default_factory=State)
+    applied: Plan | None = None
+    status: dict[str, Status] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    ready: bool = False
+    queue: asyncio.Queue[ev.Event] = field(default_factory=asyncio.Queue)
+    _failed: frozenset[str] = frozenset()
+    _retry: float = RETRY_FIRST
+    _retry_at: float | None = None
+    _resync_at: float = 0.0
+    _unsettled: bool = False
+    _applied_at: float = 0.0
+
+    def emit(self, event: ev.Event) -> None:
+        """Hand an event to the loop."""
+        self.queue.put_nowait(event)
+
+    async def run(self) -> None:
+        """Run for ever. An exception that no part declared leaves: crash-only, the supervisor restarts."""
+        self._resync_at = self.clock.now() + RESYNC
+        while True:
+            await self.turn()
+
+    async def turn(self) -> None:
+        """Wait for something to do, and do it."""
+        event = await self.clock.get(self.queue, self._timeout())
+        now = self.clock.now()
+        full = now >= self._resync_at
+        if event is None and self._unsettled and not full and not self._due(now):
+            await self._settle()
+            return
+        while event is not None:
+            full = full or (isinstance(event, ev.Tick) and event.resync)
+            self.state = reduce(self.state, event, now)
+            event = None if self.queue.empty() else self.queue.get_nowait()
+        self.state = expire(self.state, now)
+        if not self.state.synced:
+            return
+        if full:
+            self._resync_at = now + RESYNC
+        retry = full or (self._retry_at is not None and self._retry_at <= now)
+        await self._apply(self.plan(self.state, now), full=full, retry=retry)
+
+    async def _apply(self, plan: Plan, *, full: bool, retry: bool) -> None:
+        context = Context(plan, self.applied, self.state, full, retry, frozenset())
+        self.problems = plan.problems
+        for step in self.steps:
+            if not step.once_quiet:
+                context = await self._run(step, context)
+        self.applied, self._applied_at = plan, self.clock.now()
+        self._unsettled = True
+        self._failed = context.failed
+        if not context.failed:
+            self._retry, self._retry_at = RETRY_FIRST, None
+        elif retry or self._retry_at is None:
+            self._retry_at = self.clock.now() + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+            self._retry = min(self._retry * 2, RETRY_LIMIT)
+        if not self.ready and not context.failed & self.essential:
+            self.ready = True
+            self.on_ready()
+
+    async def _settle(self) -> None:
+        self._unsettled = False
+        if self.applied is None:
+            return
+        context = Context(self.applied, self.applied, self.state, full=False, retry=False, failed=self._failed)
+        for step in self.steps:
+            if step.once_quiet:
+                context = await self._run(step, context)
+
+    async def _run(self, step: Step, context: Context) -> Context:
+        if step.needs & context.failed:
+            return replace(context, failed=context.failed | {step.part})
+        try:
+            await step.run(context)
+        except self.errors as error:
+            self._note(step.part, str(error) or type(error).__name__, getattr(error, "hint", ""))
+            return replace(context, failed=context.failed | {step.part})
+        if step.part not in context.failed:
+            self._note(step.part, "")
+        return context
+
+    def _note(self, part: str, error: str, hint: str = "") -> None:
+        known = self.status.get(part)
+        if known is not None and (known.error, known.hint) == (error, hint):
+            return
+        self.status[part] = Status(error, hint, self.clock.now())
+        if error:
+            log.error("part failed", part=part, error=error, hint=hint)
+        elif known is not None:
+            log.info("part works again", part=part)
+
+    def _due(self, now: float) -> bool:
+        return any(moment is not None and moment <= now for moment in self._moments())
+
+    def _moments(self) -> tuple[float | None, ...]:
+        again = self.applied.again_at if self.applied else None
+        if again is not None:
+            # A plan that asks for a moment already past must not spin the loop.
+            again = max(again, self._applied_at + AGAIN_FLOOR)
+        return (next_deadline(self.state), again, self._retry_at, self._resync_at)
+
+    def _timeout(self) -> float | None:
+        if not self.queue.empty():
+            return 0
+        now = self.clock.now()
+        waits = [max(moment - now, 0.0) for moment in self._moments() if moment is not None]
+        return min([*waits, QUIET] if self._unsettled else waits)
