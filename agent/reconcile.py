@@ -106,7 +106,7 @@ class Reconciler:
     _failed: frozenset[str] = frozenset()
     _retry: float = RETRY_FIRST
     _retry_at: float | None = None
-    _resync_at: float = 0.0
+    _resync_at: float = 0.0  # the first apply is a full one
     _unsettled: bool = False
     _applied_at: float = 0.0
 
@@ -116,7 +116,6 @@ class Reconciler:
 
     async def run(self) -> None:
         """Run for ever. An exception that no part declared leaves: crash-only, the supervisor restarts."""
-        self._resync_at = self.clock.now() + RESYNC
         while True:
             await self.turn()
 

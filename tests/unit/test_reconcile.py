@@ -1,0 +1,233 @@
+"""The loop with a clock of its own and drivers that fail: order, isolation, retry, resync, readiness."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from agent import events as ev
+from agent.desired import Plan, Table
+from agent.model import Link, State
+from agent.reconcile import QUIET, RESYNC, RETRY_LIMIT, Context, PartError, Reconciler, Step
+
+
+class FakeClock:
+    """Time passes only when the loop waits for nothing else."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def get(self, queue: asyncio.Queue[ev.Event], wait: float | None) -> ev.Event | None:
+        if not queue.empty():
+            return queue.get_nowait()
+        assert wait is not None, "the loop waits for ever"
+        self.time += wait
+        return None
+
+
+class World:
+    """Steps that write down when they ran, and fail on demand."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.failing: dict[str, Exception] = {}
+        self.contexts: list[Context] = []
+        self.readied = 0
+        self.clock = FakeClock()
+        self.plans = 0
+        self.again_at: float | None = None
+        self.loop = Reconciler(
+            plan=self.make_plan,
+            steps=(
+                Step("close", self.step("close")),
+                Step("routes", self.step("routes")),
+                Step("nft", self.step("nft"), needs=frozenset({"routes"})),
+                Step("flows", self.step("flows"), needs=frozenset({"nft"})),
+                Step("files", self.step("files")),
+                Step("bus", self.step("bus"), needs=frozenset({"nft"})),
+                Step("listing", self.step("listing"), once_quiet=True),
+            ),
+            clock=self.clock,
+            on_ready=self.on_ready,
+            essential=frozenset({"routes", "nft"}),
+        )
+
+    def on_ready(self) -> None:
+        self.readied += 1
+
+    def make_plan(self, _: State, now: float) -> Plan:
+        self.plans += 1
+        again = None if self.again_at is None or now >= self.again_at else self.again_at
+        return Plan(Table(), again_at=again)
+
+    def step(self, name: str) -> Callable[[Context], Awaitable[None]]:
+        async def run(context: Context) -> None:
+            self.ran.append(name)
+            self.contexts.append(context)
+            if name in self.failing:
+                raise self.failing[name]
+
+        return run
+
+    async def tell(self, *events: ev.Event) -> list[str]:
+        self.ran.clear()
+        for event in events:
+            self.loop.emit(event)
+        await self.loop.turn()
+        return list(self.ran)
+
+
+ORDER = ["close", "routes", "nft", "flows", "files", "bus"]
+
+
+async def test_nothing_is_planned_before_the_first_complete_dump() -> None:
+    world = World()
+    assert await world.tell(ev.LinkChanged(Link(1, "wan"))) == []
+    assert world.plans == 0
+    assert world.readied == 0
+    assert await world.tell(ev.Dump()) == ORDER
+    assert world.readied == 1
+
+
+async def test_a_burst_is_one_apply() -> None:
+    world = World()
+    await world.tell(ev.Dump())
+    ran = await world.tell(*(ev.LinkChanged(Link(index, f"l{index}")) for index in range(100)))
+    assert ran == ORDER
+    assert len(world.loop.state.links) == 100
+
+
+async def test_what_comes_during_an_apply_is_seen_by_the_next() -> None:
+    world = World()
+
+    async def interrupt(context: Context) -> None:
+        if len(context.state.links) == 0:
+            world.loop.emit(ev.LinkChanged(Link(1, "wan")))
+
+    world.loop.steps = (Step("nft", interrupt),)
+    await world.tell(ev.Dump())
+    assert not world.loop.state.links
+    await world.loop.turn()
+    assert 1 in world.loop.state.links
+
+
+async def test_a_failing_part_does_not_stop_the_others_and_is_shown() -> None:
+    world = World()
+    world.failing["files"] = PartError("radvd refuses", "look at line 3")
+    assert await world.tell(ev.Dump()) == ORDER
+    assert world.loop.status["files"].error == "radvd refuses"
+    assert world.loop.status["files"].hint == "look at line 3"
+    assert world.loop.status["nft"].error == ""
+    assert world.readied == 1, "a daemon's file is not what readiness waits for"
+
+
+async def test_what_needs_a_failed_part_does_not_run() -> None:
+    world = World()
+    world.failing["routes"] = PartError("no")
+    assert await world.tell(ev.Dump()) == ["close", "routes", "files"]
+    assert world.readied == 0
+    del world.failing["routes"]
+    await world.loop.turn()  # quiet
+    world.ran.clear()
+    await world.loop.turn()  # the retry
+    assert world.ran == ORDER
+    assert world.readied == 1
+    assert world.loop.status["routes"].error == ""
+
+
+async def test_retries_back_off_up_to_a_limit_and_start_again_after_a_success() -> None:
+    world = World()
+    world.failing["nft"] = PartError("no")
+    await world.tell(ev.Dump())
+    moments: list[float] = []
+    while len(moments) < 12:
+        world.ran.clear()
+        await world.loop.turn()
+        if "nft" in world.ran:
+            moments.append(world.clock.time)
+            assert world.contexts[-1].retry
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert gaps[0] < 1.5
+    assert RETRY_LIMIT * 0.7 < max(gaps) <= RETRY_LIMIT * 1.2
+    del world.failing["nft"]
+    while world.loop.status["nft"].error:
+        await world.loop.turn()
+    world.failing["nft"] = PartError("again")
+    start = world.clock.time
+    await world.tell(ev.Tick())
+    while world.ran.count("nft") < 2:
+        await world.loop.turn()
+    assert world.clock.time - start < 1.5
+
+
+async def test_events_do_not_postpone_a_retry() -> None:
+    world = World()
+    world.failing["nft"] = PartError("no")
+    await world.tell(ev.Dump())
+    due = world.loop._retry_at
+    await world.tell(ev.Tick())
+    assert world.loop._retry_at == due
+    assert not world.contexts[-1].retry
+
+
+async def test_a_resync_comes_by_itself_and_says_so() -> None:
+    world = World()
+    fulls: list[bool] = []
+
+    async def note(context: Context) -> None:
+        fulls.append(context.full)
+
+    world.loop.steps = (Step("nft", note),)
+    await world.tell(ev.Dump())
+    await world.tell(ev.Tick())
+    assert fulls == [True, False]
+    start = world.clock.time
+    while len(fulls) == 2:
+        await world.loop.turn()
+    assert world.clock.time - start == pytest.approx(RESYNC, abs=1)
+    await world.tell(ev.Tick())
+    await world.tell(ev.Tick(resync=True))
+    assert fulls == [True, False, True, False, True]
+
+
+async def test_quiet_steps_run_once_after_a_quiet_moment() -> None:
+    world = World()
+    await world.tell(ev.Dump())
+    assert "listing" not in world.ran
+    start = world.clock.time
+    await world.loop.turn()
+    assert world.ran[-1] == "listing"
+    assert world.clock.time - start == pytest.approx(QUIET)
+    world.ran.clear()
+    await world.loop.turn()
+    assert "listing" not in world.ran
+
+
+async def test_a_plan_that_waits_for_a_moment_is_made_again_then_and_never_spins() -> None:
+    world = World()
+    world.again_at = world.clock.time + 10
+    await world.tell(ev.Dump())
+    await world.loop.turn()  # quiet
+    plans = world.plans
+    await world.loop.turn()
+    assert world.plans == plans + 1
+    assert world.clock.time == world.again_at
+    world.loop.plan = lambda _state, now: Plan(Table(), again_at=now - 5)
+    await world.tell(ev.Tick())
+    before = world.clock.time
+    for _ in range(20):
+        await world.loop.turn()
+    assert world.clock.time >= before + 0.9
+
+
+async def test_an_unknown_exception_leaves_the_loop() -> None:
+    world = World()
+    world.failing["files"] = KeyError("a bug")
+    with pytest.raises(KeyError):
+        await world.tell(ev.Dump())
