@@ -1,0 +1,192 @@
+"""The root of the configuration, and what follows from it for the plans."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, IPv6Interface, IPv6Network
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PrivateAttr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agent.config import plan6
+from agent.config.base import Many
+from agent.config.bus import Bus
+from agent.config.dns import Dns
+from agent.config.firewall import Firewall
+from agent.config.forward import Forward
+from agent.config.host import DockerHost, Host
+from agent.config.log import Log
+from agent.config.network import Network
+from agent.config.rule import Rule
+from agent.config.site import Site
+from agent.config.uplink import DynamicIPv6, Uplink, WireguardUplink
+
+FIREWALL = "firewall"
+INTERNET = "internet"
+ANY = "any"
+Role = Literal["ingress", "firewall", "docker-host"]
+
+
+class Settings(BaseSettings):
+    """The whole router, as one file says it. Mappings keep the order of the file."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+    site: Site = Field(description="what the whole router is")
+    bus: Bus = Field(description="the backstage bus")
+    firewall: Firewall = Field(default=Firewall.model_construct(trunk=None), description="the firewall's NIC")
+    networks: Mapping[str, Network] = Field(default={}, description="zones and interfaces, by name")
+    uplinks: Mapping[str, Uplink] = Field(default={}, description="ingresses, by name of their node")
+    docker_hosts: Mapping[str, DockerHost] = Field(default={}, description="VMs that run containers, by name")
+    hosts: Mapping[str, Host] = Field(default={}, description="machines, by name")
+    rules: Many[Rule] = Field(default=(), description="first match wins; what no rule names is dropped")
+    forwards: Mapping[str, Forward] = Field(default={}, description="port forwards of IPv4, by name")
+    dns: Dns = Field(default=Dns.model_construct(forwarders=(), ddns=False), description="names for the networks")
+    log: Log = Field(default=Log.model_construct(level="info", format="auto"), description="logging of the agents")
+
+    _base_dir: Path = PrivateAttr(default=Path())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what the loader hands in: it reads the environment itself, since a misspelt name must be an error."""
+        return (init_settings,)
+
+    # --- files ---
+
+    @property
+    def base_dir(self) -> Path:
+        """The directory of the configuration file."""
+        return self._base_dir
+
+    def path(self, path: Path) -> Path:
+        """A path of the configuration, made relative to the configuration file."""
+        return self._base_dir / path
+
+    # --- nodes ---
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All nodes of the bus: the firewall, the uplinks, the docker hosts."""
+        return (FIREWALL, *self.uplinks, *self.docker_hosts)
+
+    def role(self, node: str) -> Role:
+        """What a node is. LookupError names the nodes there are."""
+        if node == FIREWALL:
+            return "firewall"
+        if node in self.uplinks:
+            return "ingress"
+        if node in self.docker_hosts:
+            return "docker-host"
+        raise LookupError(f"no node `{node}` in the configuration; there are {', '.join(self.nodes)}")
+
+    # --- networks ---
+
+    @property
+    def transit_name(self) -> str | None:
+        """The name of the transit network (DMZ); None only where there is no uplink."""
+        return next((name for name, network in self.networks.items() if network.transit), None)
+
+    @property
+    def transit(self) -> Network | None:
+        """The transit network (DMZ); None only where there is no uplink."""
+        return next((network for network in self.networks.values() if network.transit), None)
+
+    def network_prefix(self, name: str) -> IPv6Network | None:
+        """The internal /64 of a network: the one numbered by `subnet` within `site.prefix`."""
+        return plan6.numbered(self.site.prefix, self.networks[name].subnet)
+
+    def firewall_address6(self, name: str) -> IPv6Interface | None:
+        """The firewall's address in a network's /64: ::1."""
+        prefix = self.network_prefix(name)
+        return IPv6Interface((int(prefix.network_address) + 1, plan6.NETWORK_LENGTH)) if prefix else None
+
+    def networks_by_priority(self) -> tuple[str, ...]:
+        """Networks that take a /64 of an ISP's prefix, first served first; the transit network never does."""
+        takers = (n for n, network in self.networks.items() if network.subnet is not None and not network.transit)
+        return tuple(sorted(takers, key=lambda name: (self.networks[name].priority, name)))
+
+    # --- uplinks ---
+
+    def uplinks_by_priority(self) -> tuple[str, ...]:
+        """All uplinks, best first; ties by name."""
+        return tuple(sorted(self.uplinks, key=lambda name: (self.uplinks[name].priority, name)))
+
+    def uplinks_of(self, network: str) -> tuple[str, ...]:
+        """The uplinks a network may use, best first. A tunnel never carries the transit network: its own packets."""
+        found = self.networks[network]
+        if found.uplinks is not None:
+            return found.uplinks
+        tunnels = {name for name, uplink in self.uplinks.items() if isinstance(uplink, WireguardUplink)}
+        return tuple(name for name in self.uplinks_by_priority() if not (found.transit and name in tunnels))
+
+    def delegation_hint(self, uplink: str) -> int | None:
+        """The prefix length to ask for, None for no request: `delegation`, by default the length of `site.prefix`."""
+        ipv6 = self.uplinks[uplink].ipv6
+        if not isinstance(ipv6, DynamicIPv6) or ipv6.delegation == "none":
+            return None
+        return ipv6.delegation or self.site.prefix.prefixlen
+
+    # --- hosts ---
+
+    def host_network(self, name: str) -> str:
+        """The network a host lives in; that of its docker host for a container."""
+        host = self.hosts[name]
+        return host.network if host.network is not None else self.docker_hosts[host.docker_host or ""].network
+
+    def host_address6(self, name: str) -> IPv6Address | None:
+        """A host's internal IPv6 address: its network's /64 and its suffix, or its docker host's /80 and its suffix."""
+        host = self.hosts[name]
+        if host.suffix is None:
+            return None
+        prefix = (
+            self.docker_containers(host.docker_host) if host.docker_host else self.network_prefix(host.network or "")
+        )
+        return IPv6Address(int(prefix.network_address) | int(host.suffix)) if prefix else None
+
+    def host_address4(self, name: str) -> IPv4Address | None:
+        """A host's IPv4 address."""
+        return self.hosts[name].ipv4
+
+    def docker_prefix(self, name: str) -> IPv6Network | None:
+        """A docker host's /76: group 5 of its network's /64 (or of a /64 `site.prefix`) is index << 4."""
+        host = self.docker_hosts[name]
+        return plan6.docker_prefix(self._docker_base(host.network), host.index)
+
+    def docker_gateway(self, name: str) -> IPv6Interface | None:
+        """The firewall's address towards a docker host: ::1 of its /76."""
+        prefix = self.docker_prefix(name)
+        return IPv6Interface((int(prefix.network_address) + 1, plan6.DOCKER_LENGTH)) if prefix else None
+
+    def docker_address(self, name: str) -> IPv6Address | None:
+        """A docker host's own address: ::2 of its /76."""
+        prefix = self.docker_prefix(name)
+        return prefix.network_address + 2 if prefix else None
+
+    def docker_containers(self, name: str) -> IPv6Network | None:
+        """The /80 of a docker host's containers: group 5 is index << 4 | 1."""
+        prefix = self.docker_prefix(name)
+        return plan6.containers(prefix) if prefix else None
+
+    def _docker_base(self, network: str) -> IPv6Network | None:
+        prefix = self.network_prefix(network)
+        return prefix or (self.site.prefix if self.site.prefix.prefixlen == plan6.NETWORK_LENGTH else None)
+
+    # --- forwards ---
+
+    def uplinks_of_forward(self, name: str) -> tuple[str, ...]:
+        """The uplinks where a forward is open."""
+        listed = self.forwards[name].uplinks
+        return listed if listed is not None else self.uplinks_by_priority()
+
+    def forwards_of(self, uplink: str) -> Mapping[str, Forward]:
+        """The forwards of one uplink."""
+        return {name: forward for name, forward in self.forwards.items() if uplink in self.uplinks_of_forward(name)}

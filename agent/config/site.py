@@ -1,0 +1,16 @@
+"""`site`: what the whole router is, and its internal IPv6 plan."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from agent.config.base import Noun
+from agent.config.values import Domain, Label, Prefix6
+
+
+class Site(Noun):
+    """The router's name and its internal prefix."""
+
+    name: Label = Field(description="level of the bus topics and DNS label: a-z 0-9 -")
+    prefix: Prefix6 = Field(description="internal IPv6 plan; each network takes the /64 numbered by its `subnet`")
+    domain: Domain = Field(default="home.arpa", description="DNS domain of the names inside (RFC 8375)")
