@@ -1,0 +1,190 @@
+"""What the firewall's generated files and rules are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from typing import Literal, TypeAlias
+
+from agent.desired import Document, Table
+from agent.model import Family, IPNetwork
+
+Action: TypeAlias = Literal["accept", "drop", "reject"]
+INTERNET = "internet"
+FIREWALL = "firewall"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """All criteria given must hold. `source_mac`: lower case. `ports`: (first, last), both included; needs `protocol`."""
+
+    family: Family | None = None
+    sources: tuple[IPNetwork, ...] = ()
+    source_mac: str = ""
+    destinations: tuple[IPNetwork, ...] = ()
+    protocol: Literal["", "tcp", "udp"] = ""
+    ports: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    """A rule of the configuration between two zones: it holds when one of `matches` does.
+
+    `counter`: a name that all parts of one rule share, so that it is counted once per connection.
+    """
+
+    counter: str
+    action: Action
+    matches: tuple[Match, ...]
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePair:
+    """The rules for new connections from one zone to another; first match wins, the rest is dropped."""
+
+    source: str
+    destination: str
+    rules: tuple[FilterRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A network: its device and the subnets whose addresses may be sources there.
+
+    `dhcp4`: DHCPv4 is served there. `router`: router advertisements are sent there.
+    """
+
+    name: str
+    device: str
+    subnets4: tuple[IPv4Network, ...] = ()
+    subnets6: tuple[IPv6Network, ...] = ()
+    dhcp4: bool = False
+    router: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedForward:
+    """Ports of an inside host that a port forward leads to, `first` to `last`."""
+
+    address: IPv4Address
+    protocol: Literal["tcp", "udp"]
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallPolicy:
+    """What the firewall's chains are made from: it changes with the configuration and the names of devices only.
+
+    `zones` are the networks without the transit network. `closed`: devices of ours that carry no packets of their own
+    (a trunk). `bus_port`: our broker's TCP port on interfaces that are not ours, None when it is elsewhere.
+    `internal6`: `site.prefix`. `local_outside`: unique local addresses exist beyond an uplink (a tunnel), so packets
+    to them may leave.
+    """
+
+    zones: tuple[Zone, ...]
+    transit: Zone
+    pairs: tuple[ZonePair, ...]
+    forwards: tuple[AcceptedForward, ...]
+    internal6: IPv6Network
+    closed: tuple[str, ...] = ()
+    bus_port: int | None = None
+    local_outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallTable(Table):
+    """The firewall's rules: the policy, and what events change, as map elements.
+
+    `choice4`, `choice6`: (device, mark) of the uplink that new connections from there take. `ingress`: (MAC on the
+    DMZ, mark). `external4`, `external6`: (addresses of an uplink, mark), disjoint.
+    """
+
+    policy: FirewallPolicy
+    choice4: tuple[tuple[str, int], ...] = ()
+    choice6: tuple[tuple[str, int], ...] = ()
+    ingress: tuple[tuple[str, int], ...] = ()
+    external4: tuple[tuple[IPv4Network, int], ...] = ()
+    external6: tuple[tuple[IPv6Network, int], ...] = ()
+
+
+# --- radvd --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertisedPrefix:
+    """A prefix information option (RFC 4861 section 4.6.2), lifetimes in seconds."""
+
+    prefix: IPv6Network
+    preferred: int
+    valid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RadvdInterface:
+    """Advertisements on one link. `lifetime`: router lifetime in seconds, 0 for no default router (RFC 4861).
+
+    `routes`: route information (RFC 4191). `dns`, `search`: RDNSS and DNSSL (RFC 8106). `source`: the link-local
+    address to speak from, None for the kernel's choice.
+    """
+
+    device: str
+    lifetime: int
+    prefixes: tuple[AdvertisedPrefix, ...] = ()
+    routes: tuple[IPv6Network, ...] = ()
+    dns: tuple[IPv6Address, ...] = ()
+    search: tuple[str, ...] = ()
+    mtu: int | None = None
+    source: IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RadvdConfig(Document):
+    """radvd.conf."""
+
+    interfaces: tuple[RadvdInterface, ...]
+
+
+# --- Kea ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An address kept for a client, known by its MAC or by its DHCP client id (text; type 0, RFC 2132 9.14)."""
+
+    address: IPv4Address
+    mac: str = ""
+    client_id: str = ""
+    hostname: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dhcp4Subnet:
+    """DHCPv4 on one network. `pool`: first and last. `router` None: no option 3. `lease` in seconds.
+
+    `routes`: (network, next hop) of option 121 (RFC 3442). `number` is Kea's subnet id: it stays, leases refer to it.
+    """
+
+    number: int
+    device: str
+    network: IPv4Network
+    pool: tuple[IPv4Address, IPv4Address]
+    lease: int
+    router: IPv4Address | None = None
+    dns: tuple[IPv4Address, ...] = ()
+    domain: str = ""
+    routes: tuple[tuple[IPv4Network, IPv4Address], ...] = ()
+    reservations: tuple[Reservation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeaDhcp4Config(Document):
+    """kea-dhcp4.conf."""
+
+    subnets: tuple[Dhcp4Subnet, ...]
+    state: str = "/var/lib/router/kea"
+    run: str = "/run/kea"
+
+
+FIREWALL_LINK_LOCAL = IPv6Interface("fe80::1/64")

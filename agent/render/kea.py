@@ -1,0 +1,103 @@
+"""kea-dhcp4.conf: Kea's JSON, for Kea 2.2 to 2.6."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from agent.desired import ConfigFile
+from agent.desired.firewall import Dhcp4Subnet, KeaDhcp4Config, Reservation
+
+CLASSLESS_ROUTES = 121
+
+
+def classless_routes(routes: tuple[tuple[IPv4Network, IPv4Address], ...]) -> str:
+    """Option 121 as hex (RFC 3442): per route the prefix length, its significant octets, the next hop."""
+    data = b""
+    for network, router in routes:
+        octets = (network.prefixlen + 7) // 8
+        data += bytes([network.prefixlen]) + network.network_address.packed[:octets] + router.packed
+    return data.hex().upper()
+
+
+def _reservation(reservation: Reservation) -> dict[str, Any]:
+    found: dict[str, Any] = {"ip-address": str(reservation.address)}
+    if reservation.mac:
+        found["hw-address"] = reservation.mac
+    else:
+        found["client-id"] = (b"\0" + reservation.client_id.encode()).hex().upper()
+    if reservation.hostname:
+        found["hostname"] = reservation.hostname
+    return found
+
+
+def _options(subnet: Dhcp4Subnet) -> list[dict[str, Any]]:
+    options: list[dict[str, Any]] = []
+    if subnet.router is not None:
+        options.append({"name": "routers", "data": str(subnet.router)})
+    if subnet.dns:
+        options.append({"name": "domain-name-servers", "data": ", ".join(map(str, subnet.dns))})
+    if subnet.domain:
+        options.append({"name": "domain-name", "data": subnet.domain})
+        options.append({"name": "domain-search", "data": subnet.domain})
+    if subnet.routes:
+        # Kea knows this option by name from 2.5 on; its bytes it takes in every version.
+        options.append(
+            {
+                "code": CLASSLESS_ROUTES,
+                "space": "dhcp4",
+                "csv-format": False,
+                "data": classless_routes(subnet.routes),
+                "always-send": True,
+            }
+        )
+    return options
+
+
+def _subnet(subnet: Dhcp4Subnet) -> dict[str, Any]:
+    first, last = subnet.pool
+    return {
+        "id": subnet.number,
+        "subnet": str(subnet.network),
+        "interface": subnet.device,
+        "pools": [{"pool": f"{first} - {last}"}],
+        "valid-lifetime": subnet.lease,
+        "option-data": _options(subnet),
+        "reservations": [_reservation(reservation) for reservation in subnet.reservations],
+    }
+
+
+def render_kea_dhcp4(config: KeaDhcp4Config) -> ConfigFile:
+    """`kea-dhcp4.conf`: the subnets in the order of their numbers."""
+    subnets = sorted(config.subnets, key=lambda s: s.number)
+    document = {
+        "Dhcp4": {
+            "interfaces-config": {
+                "interfaces": [subnet.device for subnet in subnets],
+                "dhcp-socket-type": "raw",
+                # It starts while addresses are still tentative, or a link is without carrier.
+                "service-sockets-max-retries": 20,
+                "service-sockets-retry-wait-time": 500,
+            },
+            "control-socket": {"socket-type": "unix", "socket-name": f"{config.run}/kea4-ctrl-socket"},
+            "lease-database": {"type": "memfile", "persist": True, "name": f"{config.state}/dhcp4.leases"},
+            "authoritative": True,
+            "calculate-tee-times": True,
+            # An ingress is known by its client id and, where the configuration has it, by its MAC: one address.
+            "ip-reservations-unique": False,
+            "host-reservation-identifiers": ["client-id", "hw-address"],
+            "subnet4": [_subnet(subnet) for subnet in subnets],
+            "loggers": [
+                {"name": "kea-dhcp4", "severity": "INFO", "output_options": [{"output": "stdout", "flush": True}]}
+            ],
+        }
+    }
+    return ConfigFile(
+        path="kea-dhcp4.conf",
+        text=json.dumps(document, indent=2) + "\n",
+        # Kea 2.6.3 keeps leases below this directory only.
+        check=("env", f"KEA_DHCP_DATA_DIR={config.state}", "kea-dhcp4", "-t", "{path}"),
+        service="kea-dhcp4",
+        reload="HUP",
+    )

@@ -1,0 +1,67 @@
+"""radvd.conf (radvd.conf(5))."""
+
+from __future__ import annotations
+
+from agent.desired import ConfigFile
+from agent.desired.firewall import RadvdConfig, RadvdInterface
+
+# RFC 4861 section 6.2.1: MaxRtrAdvInterval and a third of it. RFC 8106 section 5.1: DNS lifetimes of 3 × that, so
+# that two lost advertisements harm nobody; RFC 8319 allows more, which would keep a dead resolver longer.
+MAX_INTERVAL = 600
+MIN_INTERVAL = 198
+DNS_LIFETIME = 3 * MAX_INTERVAL
+# RFC 4191: the way back of an ingress, over a restart of radvd too.
+ROUTE_LIFETIME = 1800
+
+
+def _interface(interface: RadvdInterface) -> list[str]:
+    lines = [
+        f"interface {interface.device} {{",
+        "    AdvSendAdvert on;",
+        "    IgnoreIfMissing on;",
+        f"    MinRtrAdvInterval {MIN_INTERVAL};",
+        f"    MaxRtrAdvInterval {MAX_INTERVAL};",
+        "    AdvManagedFlag off;",
+        "    AdvOtherConfigFlag off;",
+        f"    AdvDefaultLifetime {interface.lifetime};",
+    ]
+    if interface.mtu is not None:
+        lines.append(f"    AdvLinkMTU {interface.mtu};")
+    if interface.source is not None:
+        lines += ["    AdvRASrcAddress {", f"        {interface.source};", "    };"]
+    for prefix in interface.prefixes:
+        lines += [
+            f"    prefix {prefix.prefix} {{",
+            "        AdvOnLink on;",
+            "        AdvAutonomous on;",
+            f"        AdvPreferredLifetime {prefix.preferred};",
+            f"        AdvValidLifetime {prefix.valid};",
+            "    };",
+        ]
+    for route in interface.routes:
+        lines += [
+            f"    route {route} {{",
+            f"        AdvRouteLifetime {ROUTE_LIFETIME};",
+            "        RemoveRoute off;",
+            "    };",
+        ]
+    if interface.dns:
+        servers = " ".join(str(server) for server in interface.dns)
+        lines += [f"    RDNSS {servers} {{", f"        AdvRDNSSLifetime {DNS_LIFETIME};", "    };"]
+    if interface.search:
+        lines += [f"    DNSSL {' '.join(interface.search)} {{", f"        AdvDNSSLLifetime {DNS_LIFETIME};", "    };"]
+    return [*lines, "};"]
+
+
+def render_radvd(config: RadvdConfig) -> ConfigFile:
+    """`radvd.conf`: one block per link, in the order of their names. SIGHUP sends the new advertisement at once."""
+    lines = ["# generated: changes are lost"]
+    for interface in sorted(config.interfaces, key=lambda i: i.device):
+        lines += _interface(interface)
+    return ConfigFile(
+        path="radvd.conf",
+        text="\n".join(lines) + "\n",
+        check=("radvd", "--configtest", "-C", "{path}"),
+        service="radvd",
+        reload="HUP",
+    )
