@@ -16,7 +16,7 @@ FIREWALL = "firewall"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All criteria given must hold. `source_mac`: lower case. `ports`: (first, last), both included; needs `protocol`."""
+    """All criteria given must hold. `source_mac`: lower case. `ports`: (first, last) of `protocol`."""
 
     family: Family | None = None
     sources: tuple[IPNetwork, ...] = ()
