@@ -23,6 +23,7 @@ Paths stay as written: `settings.path(x)` makes them relative to the configurati
 | `Settings.base_dir`, `.path(path)` | the file's directory, a path relative to it |
 """
 
+from agent.config.addresses import AddressRange
 from agent.config.base import MendError, Noun
 from agent.config.bus import Bus, Tls
 from agent.config.dns import Dns, Forwarder
@@ -32,10 +33,12 @@ from agent.config.host import DockerHost, Host, MayExpose
 from agent.config.interface import Interface
 from agent.config.log import Log
 from agent.config.network import Dhcp4, Dhcp6, Network
+from agent.config.ports import PortRange, Ports
 from agent.config.probe import Probe
 from agent.config.rule import Rule
 from agent.config.settings import ANY, FIREWALL, INTERNET, Role, Settings
 from agent.config.site import Site
+from agent.config.texts import Endpoint
 from agent.config.uplink import (
     AnyUplink,
     DhcpUplink,
@@ -48,7 +51,6 @@ from agent.config.uplink import (
     TunnelIPv6,
     WireguardUplink,
 )
-from agent.config.values import AddressRange, Endpoint, PortRange, Ports
 
 __all__ = [
     "ANY",

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from agent.config.base import Noun
-from agent.config.values import FilePath, Port, Text
+from agent.config.ports import Port
+from agent.config.texts import FilePath, Text
 
 
 class Tls(Noun):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agent.config.addresses import Address
 from agent.config.base import Many, Noun
-from agent.config.values import Address, Domain
+from agent.config.texts import Domain
 
 
 class Forwarder(Noun):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.config.base import Many, Noun
 from agent.config.host import ports_of
-from agent.config.values import Port, PortList, Ports
+from agent.config.ports import Port, PortList, Ports
 
 
 class Mapped(NamedTuple):

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from agent.config.addresses import Address4, Address6
 from agent.config.base import Noun
-from agent.config.values import Address4, Address6, Mac, PortList, Ports
+from agent.config.ports import PortList, Ports
+from agent.config.texts import Mac
 
 
 class Host(Noun):

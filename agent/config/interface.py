@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from agent.config.base import Noun
-from agent.config.values import InterfaceName, Mac
+from agent.config.texts import InterfaceName, Mac
 
 
 class Interface(Noun):

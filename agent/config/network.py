@@ -7,9 +7,10 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from agent.config.addresses import Gateway4, Range4
 from agent.config.base import Many, Noun
 from agent.config.interface import Interface
-from agent.config.values import Duration, Gateway4, Range4
+from agent.config.texts import Duration
 
 Vlan: TypeAlias = Annotated[int, Field(ge=1, le=4094)]
 Priority: TypeAlias = Annotated[int, Field(ge=0, le=65535)]

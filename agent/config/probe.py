@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from agent.config.addresses import Address
 from agent.config.base import Many, Noun
-from agent.config.values import Address, Duration
+from agent.config.texts import Duration
 
 
 class Probe(Noun):

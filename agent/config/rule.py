@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from agent.config.base import Noun, as_names
 from agent.config.host import ports_of
-from agent.config.values import PortList, Ports
+from agent.config.ports import PortList, Ports
 
 _NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(as_names), Field(min_length=1), WithJsonSchema(_NAMES)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agent.config.addresses import Prefix6
 from agent.config.base import Noun
-from agent.config.values import Domain, Label, Prefix6
+from agent.config.texts import Domain, Label
 
 
 class Site(Noun):

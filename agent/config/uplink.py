@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, PlainValidator, WithJsonSchema
 
-from agent.config.base import Many, Noun
+from agent.config.addresses import Address4, Address6, InterfaceAddress, InterfaceAddress4, InterfaceAddress6, Prefix6
+from agent.config.base import Many, MendError, Noun
 from agent.config.interface import Interface
 from agent.config.network import DEFAULT_PRIORITY, Priority, Vlan
+from agent.config.parse import show
+from agent.config.plan6 import NETWORK_LENGTH
 from agent.config.probe import Probe
-from agent.config.values import (
-    Address4,
-    Address6,
-    Duration,
-    EndpointText,
-    FilePath,
-    InterfaceAddress,
-    InterfaceAddress4,
-    InterfaceAddress6,
-    Key,
-    Mac,
-    Prefix6,
-    Text,
-)
+from agent.config.texts import Duration, EndpointText, FilePath, Key, Mac, Text
 
 Mtu: TypeAlias = Annotated[int, Field(ge=576, le=9216)]
 Nat66: TypeAlias = Annotated[
@@ -31,10 +21,26 @@ Nat66: TypeAlias = Annotated[
 ]
 
 
+def parse_delegation(value: object) -> int | Literal["none"]:
+    """A prefix length or `none`."""
+    if value == "none":
+        return "none"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= NETWORK_LENGTH:
+        raise MendError(f"{show(value)} is not a prefix length", "write a number from 1 to 64, or none")
+    return value
+
+
+Delegation: TypeAlias = Annotated[
+    int | Literal["none"],
+    PlainValidator(parse_delegation),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": NETWORK_LENGTH}, {"const": "none"}]}),
+]
+
+
 class DynamicIPv6(Noun):
     """IPv6 of an uplink that asks for its addresses."""
 
-    delegation: Annotated[int, Field(ge=1, le=64)] | Literal["none"] | None = Field(
+    delegation: Delegation | None = Field(
         default=None,
         description="length to hint at in the DHCPv6 request, `none`: ask for none; default: that of `site.prefix`",
     )
