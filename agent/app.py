@@ -1,0 +1,209 @@
+"""The composition root: settings, drivers, the loop, signals. Only this module sees everything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from agent import events as ev
+from agent.apply import Applier
+from agent.config import ConfigError, Settings, load
+from agent.drivers.bus import Bus, BusError
+from agent.drivers.conntrack import Conntrack, ConntrackError
+from agent.drivers.control import serve
+from agent.drivers.daemon import DaemonError, Daemons
+from agent.drivers.dinit import Dinit, DinitError
+from agent.drivers.lease import read_leases
+from agent.drivers.memory import MemoryStore
+from agent.drivers.netlink import NetlinkWatcher
+from agent.drivers.nft import Nft, NftError
+from agent.drivers.route import RouteDriver, RouteError
+from agent.drivers.sysctl import Sysctl, SysctlError
+from agent.model import State
+from agent.nodes import planner_for
+from agent.reconcile import PartError, Reconciler, Status
+from agent.status import document
+
+log = structlog.get_logger(__name__)
+
+ESSENTIAL = frozenset({"route", "nft"})
+EVERY_LEASE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an agent lives: its node and its directories, from the environment."""
+
+    node: str
+    config: Path
+    state: Path
+    run: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Place:
+        """Read ROUTER_NODE, ROUTER_CONFIG, ROUTER_STATE_DIR, ROUTER_RUN_DIR. Raises ConfigError."""
+        node = environ.get("ROUTER_NODE", "")
+        if not node:
+            raise ConfigError.single("ROUTER_NODE is not set", "set it to the uplink's name, or to `firewall`")
+        return cls(
+            node=node,
+            config=Path(environ.get("ROUTER_CONFIG", "/etc/router/router.yaml")),
+            state=Path(environ.get("ROUTER_STATE_DIR", "/var/lib/router")),
+            run=Path(environ.get("ROUTER_RUN_DIR", "/run/router")),
+        )
+
+
+class BoottimeClock:
+    """CLOCK_BOOTTIME and the real queue."""
+
+    def now(self) -> float:
+        """Seconds since boot, sleep included."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    async def get(self, queue: asyncio.Queue[ev.Event], wait: float | None) -> ev.Event | None:
+        """The next event, or None after `wait` seconds."""
+        if not queue.empty():
+            return queue.get_nowait()
+        try:
+            async with asyncio.timeout(wait):
+                return await queue.get()
+        except TimeoutError:
+            return None
+
+
+class Agent:
+    """One running agent."""
+
+    def __init__(self, place: Place, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._place = place
+        self._environ = environ
+        self._settings = settings
+        self._clock = BoottimeClock()
+        self._store = MemoryStore(place.state, settings.site.name)
+        self._netlink = NetlinkWatcher()
+        self._bus = Bus.of(settings, place.node)
+        self._applier = Applier(
+            nft=Nft(place.run),
+            route=RouteDriver(),
+            sysctl=Sysctl(),
+            conntrack=Conntrack(),
+            daemons=Daemons(place.run / "etc", place.run / "good", Dinit(), (DinitError, OSError)),
+            store=self._store,
+            bus=self._bus,
+            now=self._clock.now,
+        )
+        self._loop = Reconciler(
+            plan=planner_for(settings, place.node),
+            steps=self._applier.steps(),
+            clock=self._clock,
+            on_ready=partial(_notify_ready, environ),
+            essential=ESSENTIAL,
+            errors=(PartError, BusError, NftError, RouteError, SysctlError, ConntrackError, DaemonError, OSError),
+        )
+        self._applier.status = self._loop.status
+        self._applier.problems = lambda: self._loop.problems
+        self._applier.remember = lambda memory: self._loop.emit(ev.Remembered(memory))
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Exit tears nothing down."""
+        self._recall()
+        stop = asyncio.Event()
+        running = asyncio.get_running_loop()
+        running.add_signal_handler(signal.SIGTERM, stop.set)
+        running.add_signal_handler(signal.SIGINT, stop.set)
+        running.add_signal_handler(signal.SIGHUP, self.reload)
+        log.info("agent starts", node=self._place.node, config=str(self._place.config))
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(self._netlink.watch(self._loop.emit), name="netlink"),
+                group.create_task(self._bus.run(self._loop.emit), name="bus"),
+                group.create_task(serve(self._place.run / "agent.sock", self._answer), name="control"),
+                group.create_task(self._watch_leases(), name="leases"),
+                group.create_task(self._loop.run(), name="loop"),
+            ]
+            await stop.wait()
+            log.info("agent stops; what it applied stays", node=self._place.node)
+            for task in tasks:
+                task.cancel()
+        await self._applier.aclose()
+
+    def _recall(self) -> None:
+        now = self._clock.now()
+        state = State(memory=self._store.load())
+        self._loop.state = state
+        for received in self._store.load_peers(now):
+            self._loop.emit(ev.FactReceived(received.node, received.topic, received.fact, received.until))
+
+    async def _watch_leases(self) -> None:
+        """The hook pokes; looking from time to time repairs a poke that was lost."""
+        while True:
+            self._read_leases()
+            await asyncio.sleep(EVERY_LEASE)
+
+    def _read_leases(self) -> None:
+        leases = ev.Leases(read_leases(self._place.run / "leases"))
+        known = {(lease.interface, lease.family): lease for lease in leases.leases}
+        if known != dict(self._loop.state.leases):
+            self._loop.emit(leases)
+
+    def reload(self) -> list[str]:
+        """Read the configuration again; one with errors changes nothing that runs. Returns the errors."""
+        try:
+            settings = load(self._place.config, self._environ)
+            planner = planner_for(settings, self._place.node)
+        except ConfigError as error:
+            self._loop.status["config"] = Status(str(error), "mend the file and reload again", self._clock.now())
+            log.error("configuration refused, the running one stays", error=str(error))  # noqa: TRY400 - no bug
+            self._loop.emit(ev.Tick())
+            return str(error).splitlines()
+        self._loop.status["config"] = Status(since=self._clock.now())
+        self._settings = settings
+        self._loop.plan = planner
+        self._loop.emit(ev.Tick(resync=True))
+        log.info("configuration reloaded")
+        return []
+
+    async def _answer(self, request: dict[str, object]) -> dict[str, object]:
+        match request.get("command"):
+            case "status":
+                return document(self._loop, self._place.node, self._settings, self._clock.now())
+            case "poke":
+                self._read_leases()
+                self._loop.emit(ev.Tick())
+                return {"ok": True}
+            case "reload":
+                errors = self.reload()
+                return {"ok": not errors, "errors": errors}
+            case other:
+                return {"error": f"unknown command {other!r}; known: status, poke, reload"}
+
+
+def _notify_ready(environ: Mapping[str, str]) -> None:
+    """Tell dinit (ready-notification = pipevar:ROUTER_READY_FD) that the first apply succeeded."""
+    log.info("ready: the first plan is applied")
+    descriptor = environ.get("ROUTER_READY_FD", "")
+    if not descriptor.isdigit():
+        return
+    try:
+        os.write(int(descriptor), b"ready\n")
+        os.close(int(descriptor))
+    except OSError as error:
+        log.warning("cannot notify readiness", error=str(error))
+
+
+async def run(environ: Mapping[str, str]) -> None:
+    """Run the agent of this container. Raises ConfigError before anything is touched."""
+    place = Place.of(environ)
+    settings = load(place.config, environ)
+    planner_for(settings, place.node)
+    place.state.mkdir(parents=True, exist_ok=True)
+    place.run.mkdir(parents=True, exist_ok=True)
+    await Agent(place, settings, environ).run()

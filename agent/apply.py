@@ -1,0 +1,137 @@
+"""Makes a plan true: the steps of an apply, in the order that keeps packets right (design.md, rules of the loop).
+
+What closes in nft, then target addresses and routes, then the nft element that moves traffic, then the flows that must
+end, then old routes away, then daemon files, then publish: only what was applied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agent.desired import Plan, Problem, Publication, Ruleset, Table
+from agent.drivers.bus import Bus
+from agent.drivers.conntrack import Conntrack
+from agent.drivers.daemon import Daemons
+from agent.drivers.memory import MemoryStore
+from agent.drivers.nft import Nft
+from agent.drivers.route import RouteDriver, Wanted
+from agent.drivers.sysctl import Sysctl
+from agent.model import Memory
+from agent.reconcile import Context, Status, Step
+from agent.render import render_file, render_ruleset
+from agent.status import fingerprint, publications
+
+MOVED = frozenset({"route", "nft"})
+
+
+@dataclass(slots=True)
+class Applier:
+    """The drivers, and what each was last given where that saves work."""
+
+    nft: Nft
+    route: RouteDriver
+    sysctl: Sysctl
+    conntrack: Conntrack
+    daemons: Daemons
+    store: MemoryStore
+    bus: Bus
+    now: Callable[[], float]
+    status: Mapping[str, Status] = field(default_factory=dict)
+    problems: Callable[[], tuple[Problem, ...]] = tuple
+    remember: Callable[[Memory], None] = lambda _: None
+    _table: Table | None = None
+    _ruleset: Ruleset = Ruleset("")
+    _facts: tuple[Publication, ...] = ()
+    _statuses: tuple[Publication, ...] = ()
+    _sysctls: object = None
+
+    def steps(self) -> tuple[Step, ...]:
+        """In order. The part names are those of `status/<part>` and `routerctl status`."""
+        return (
+            Step("close", self._close),
+            Step("route", self._add),
+            Step("sysctl", self._write_sysctls),
+            Step("nft", self._move, needs=frozenset({"route"})),
+            Step("flows", self._end_flows, needs=MOVED),
+            Step("old-routes", self._remove, needs=MOVED),
+            Step("daemons", self._daemons),
+            Step("memory", self._remember),
+            Step("bus", self._publish, needs=MOVED),
+            Step("listing", self._settle, once_quiet=True),
+            Step("services", self._prove, once_quiet=True),
+            Step("peers", self._keep_peers, once_quiet=True),
+            Step("bus-status", self._publish_status, once_quiet=True),
+        )
+
+    async def aclose(self) -> None:
+        """Close sockets and threads; nothing that was applied is undone."""
+        await self.nft.aclose()
+        await self.route.aclose()
+
+    async def _close(self, context: Context) -> None:
+        if context.full and context.before is not None and not await self.nft.verify():
+            self.nft.forget()
+        if context.plan.nft is not self._table and context.plan.nft != self._table:
+            self._ruleset = render_ruleset(context.plan.nft)
+        self._table = context.plan.nft
+        await self.nft.close(self._ruleset)
+
+    async def _add(self, context: Context) -> None:
+        await self.route.add(_wanted(context.plan), context.state)
+
+    async def _write_sysctls(self, context: Context) -> None:
+        # A link that returned under a new index has the kernel's defaults again, under the same name.
+        key = (context.plan.sysctls, frozenset((link.index, link.name) for link in context.state.links.values()))
+        if key == self._sysctls and not context.retry:
+            return
+        self._sysctls = None
+        self.sysctl.apply(context.plan.sysctls)
+        self._sysctls = key
+
+    async def _move(self, _: Context) -> None:
+        await self.nft.apply(self._ruleset)
+
+    async def _end_flows(self, context: Context) -> None:
+        if context.before is None or context.retry or context.plan.flows != context.before.flows:
+            await self.conntrack.end(context.plan.flows)
+
+    async def _remove(self, context: Context) -> None:
+        await self.route.remove(_wanted(context.plan), context.state)
+
+    async def _daemons(self, context: Context) -> None:
+        plan, before = context.plan, context.before
+        changed = before is None or (plan.files, plan.services) != (before.files, before.services)
+        if changed or context.retry:
+            await self.daemons.apply([render_file(document) for document in plan.files], plan.services)
+
+    async def _remember(self, context: Context) -> None:
+        if context.plan.memory != context.state.memory:
+            self.remember(context.plan.memory)
+        elif not context.retry:
+            return
+        self.store.save(context.plan.memory)
+
+    async def _publish(self, context: Context) -> None:
+        self._facts = context.plan.facts
+        await self.bus.publish((*self._facts, *self._statuses))
+
+    async def _publish_status(self, context: Context) -> None:
+        prints = {"nft": fingerprint((self._ruleset.skeleton, self._ruleset.elements, self._ruleset.chains))}
+        prints["route"] = fingerprint(sorted(map(repr, (*context.plan.routes, *context.plan.rules))))
+        self._statuses = publications(self.status, self.problems(), prints)
+        await self.bus.publish((*self._facts, *self._statuses))
+
+    async def _settle(self, _: Context) -> None:
+        await self.nft.settle()
+
+    async def _prove(self, _: Context) -> None:
+        await self.daemons.prove()
+
+    async def _keep_peers(self, context: Context) -> None:
+        if context.state.peers:
+            self.store.save_peers(context.state.peers, self.now())
+
+
+def _wanted(plan: Plan) -> Wanted:
+    return Wanted(plan.links, plan.addresses, plan.routes, plan.rules, plan.neighbours)

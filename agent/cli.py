@@ -1,0 +1,168 @@
+"""`routerctl`: for people. Every command says what to do next when it fails."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# What needs pydantic or YAML is imported by the command that needs it: dhcpcd's hook waits for `routerctl poke`.
+
+DEFAULT_CONFIG = "/etc/router/router.yaml"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0: well, 1: something is wrong (said on stderr), 2: usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        return _fail(f"{error.filename or ''}: {error.strerror}".lstrip(": "))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="routerctl", description="Look at the router and check its configuration.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="check a configuration file; opens no secret, touches nothing")
+    check.add_argument("config", type=Path, nargs="?", default=_config())
+    check.set_defaults(run=_check)
+
+    render = commands.add_parser("render", help="write every generated file of a node; applies nothing")
+    render.add_argument("config", type=Path)
+    render.add_argument("--node", required=True, help="an uplink's name, or firewall")
+    render.add_argument("directory", type=Path)
+    render.set_defaults(run=_render)
+
+    status = commands.add_parser("status", help="what the agent of this container has applied, and what is wrong")
+    status.add_argument("--json", action="store_true", help="the whole document")
+    status.set_defaults(run=_status)
+
+    schema = commands.add_parser("schema", help="the JSON Schema of the configuration, for editors")
+    schema.set_defaults(run=_schema)
+
+    secrets = commands.add_parser("secrets", help="make the passwords of the nodes and of the broker")
+    secrets.add_argument("directory", type=Path)
+    secrets.add_argument("--config", type=Path, default=_config(), help="the file that names the nodes")
+    secrets.set_defaults(run=_secrets)
+
+    for name, text in (
+        ("reload", "read the configuration again; one with errors changes nothing"),
+        ("poke", "tell the agent to look again (used by dhcpcd's hook)"),
+    ):
+        commands.add_parser(name, help=text).set_defaults(run=_tell)
+    health = commands.add_parser("health", help="0 when the agent is ready and every part works")
+    health.set_defaults(run=_health)
+    return parser
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from agent.config import check  # noqa: PLC0415
+
+    report = check(arguments.config, _environ())
+    sys.stdout.write(report.render_text().rstrip("\n") + "\n")
+    return 1 if report.errors else 0
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from agent.config import ConfigError  # noqa: PLC0415
+    from agent.offline import render_node  # noqa: PLC0415
+
+    try:
+        written = render_node(arguments.config, arguments.node, arguments.directory, _environ())
+    except ConfigError as error:
+        return _fail(str(error))
+    sys.stdout.write("".join(f"{path}\n" for path in written))
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from agent.status_text import status_text  # noqa: PLC0415
+
+    document = _ask("status")
+    if document is None:
+        return 1
+    text = json.dumps(document, indent=2) + "\n" if arguments.json else status_text(document, _width())
+    sys.stdout.write(text)
+    return 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    from agent.config import schema  # noqa: PLC0415
+
+    sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
+    return 0
+
+
+def _secrets(arguments: argparse.Namespace) -> int:
+    from agent.config import ConfigError, load  # noqa: PLC0415
+    from agent.secrets import make_secrets  # noqa: PLC0415
+
+    try:
+        settings = load(arguments.config, _environ())
+    except ConfigError as error:
+        return _fail(str(error))
+    for line in make_secrets(arguments.directory, settings.nodes):
+        sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def _tell(arguments: argparse.Namespace) -> int:
+    reply = _ask(arguments.command)
+    if reply is None:
+        return 1
+    errors = reply.get("errors")
+    if isinstance(errors, list) and errors:
+        return _fail("\n".join([*map(str, errors), "nothing was changed; the running configuration stays"]))
+    return 0 if reply.get("ok") else _fail(str(reply.get("error", "the agent refused")))
+
+
+def _health(_: argparse.Namespace) -> int:
+    document = _ask("status")
+    if document is None:
+        return 1
+    parts = document.get("parts")
+    failing = [name for name, part in parts.items() if part["error"]] if isinstance(parts, dict) else []
+    if not document.get("ready"):
+        return _fail("not ready: " + (", ".join(failing) or "the first plan is not applied yet"))
+    return _fail("failing: " + ", ".join(failing)) if failing else 0
+
+
+def _ask(command: str) -> dict[str, object] | None:
+    from agent.drivers.control import ControlError, ask  # noqa: PLC0415
+
+    path = Path(os.environ.get("ROUTER_RUN_DIR", "/run/router")) / "agent.sock"
+    try:
+        return asyncio.run(ask(path, {"command": command}))
+    except ControlError as error:
+        _fail(f"{error}\nrun this in a container of the router; `dinitctl list` shows whether its agent is up")
+        return None
+
+
+def _config() -> Path:
+    return Path(os.environ.get("ROUTER_CONFIG", DEFAULT_CONFIG))
+
+
+def _environ() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def _width() -> int:
+    return os.get_terminal_size().columns if sys.stdout.isatty() else 100
+
+
+def _fail(message: str) -> int:
+    sys.stderr.write(f"{message}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

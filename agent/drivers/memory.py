@@ -1,0 +1,123 @@
+"""What must survive a restart, as JSON files below the state directory, each written whole or not at all.
+
+`npt.json` and `marks.json` hold `Memory`; `peers.json` the last facts of other nodes, for a firewall that starts
+without its broker. A file that cannot be read is put aside as `<file>.broken` and reported: it never stops a start.
+Deadlines are CLOCK_BOOTTIME: they are stored with the boot's id; after a reboot what remained then counts from now.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import structlog
+
+from agent import wire
+from agent.model import Fact, Memory, Peer
+
+MARK_LIMIT = 250
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+log = structlog.get_logger(__name__)
+
+
+class MemoryStore:
+    """The state directory."""
+
+    def __init__(self, directory: Path, site: str) -> None:
+        self._directory = directory
+        self._site = site
+        self._boot = BOOT_ID.read_text(encoding="ascii").strip()
+
+    def load(self) -> Memory:
+        """What was kept, or what is left of it."""
+        return Memory(
+            marks=self._numbers("marks.json", 1, MARK_LIMIT),
+            npt=self._numbers("npt.json", 0, 2**64 - 1),
+        )
+
+    def save(self, memory: Memory) -> None:
+        """Keep it. Raises OSError."""
+        self._write("marks.json", dict(sorted(memory.marks.items())))
+        self._write("npt.json", dict(sorted(memory.npt.items())))
+
+    def save_peers(self, peers: Mapping[str, Peer], now: float) -> None:
+        """Keep what other nodes said. Raises OSError."""
+        facts = []
+        for node, peer in sorted(peers.items()):
+            for topic, fact in _facts(peer):
+                payload, expiry = wire.encode(fact, topic, now)
+                facts.append({"node": node, "topic": topic, "payload": payload.decode(), "expiry": expiry})
+        self._write("peers.json", {"boot": self._boot, "at": now, "facts": facts})
+
+    def load_peers(self, now: float) -> tuple[wire.Received, ...]:
+        """What other nodes had said, in the form in which the bus would tell it."""
+        document = self._read("peers.json")
+        if not isinstance(document, dict):
+            return ()
+        received = []
+        try:
+            at = float(document["at"]) if document["boot"] == self._boot else now
+            for entry in document["facts"]:
+                topic = f"backstage/1/{self._site}/{entry['node']}/{entry['topic']}"
+                received.append(wire.decode(self._site, topic, entry["payload"].encode(), entry["expiry"], at))
+        except (KeyError, TypeError, ValueError, AttributeError, wire.WireError) as error:
+            self._put_aside("peers.json", str(error))
+            return ()
+        return tuple(received)
+
+    def _numbers(self, name: str, least: int, most: int) -> Mapping[str, int]:
+        document = self._read(name)
+        if document is None:
+            return MappingProxyType({})
+        if isinstance(document, dict) and all(type(v) is int and least <= v <= most for v in document.values()):
+            return MappingProxyType(document)
+        self._put_aside(name, f"not a table of numbers from {least} to {most}")
+        return MappingProxyType({})
+
+    def _read(self, name: str) -> object:
+        try:
+            return json.loads((self._directory / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            self._put_aside(name, str(error))
+            return None
+
+    def _put_aside(self, name: str, error: str) -> None:
+        log.error("state file broken, put aside", file=name, error=error[:200])
+        path = self._directory / name
+        try:
+            path.replace(path.with_name(name + ".broken"))
+        except OSError as problem:
+            log.warning("cannot put it aside", file=name, error=str(problem))
+
+    def _write(self, name: str, document: object) -> None:
+        text = json.dumps(document, indent=1) + "\n"
+        path = self._directory / name
+        try:
+            if path.read_text(encoding="utf-8") == text:
+                return
+        except OSError:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(name + ".tmp")
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+
+
+def _facts(peer: Peer) -> Iterator[tuple[str, Fact]]:
+    """The facts a restart needs: the node's own state and description come anew."""
+    if peer.link is not None:
+        yield "uplink/link", peer.link
+    if peer.ipv4 is not None:
+        yield "uplink/ipv4", peer.ipv4
+    if peer.ipv6 is not None:
+        yield "uplink/ipv6", peer.ipv6
+    for length, delegation in sorted(peer.delegations.items()):
+        yield f"uplink/prefix/{length}", delegation

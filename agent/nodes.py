@@ -1,0 +1,27 @@
+"""Which plan a node follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from agent.config import ConfigError, Settings
+from agent.desired import Plan
+from agent.model import State
+
+FIREWALL = "firewall"
+
+
+def planner_for(settings: Settings, node: str) -> Callable[[State, float], Plan]:
+    """The pure function that plans for this node. Raises ConfigError for a node that the configuration lacks."""
+    # Imported late: a container needs the modules of its own role only.
+    if node == FIREWALL:
+        from agent.plan.firewall import plan_firewall  # noqa: PLC0415
+
+        return partial(plan_firewall, settings)
+    if node in settings.uplinks:
+        from agent.plan.ingress import plan_ingress  # noqa: PLC0415
+
+        return partial(plan_ingress, settings, node)
+    known = ", ".join([FIREWALL, *settings.uplinks])
+    raise ConfigError.single(f"ROUTER_NODE={node}: no such node in the configuration", f"use one of: {known}")

@@ -1,0 +1,98 @@
+"""`routerctl status` for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+LABEL = 12
+
+
+def status_text(document: Mapping[str, Any], width: int) -> str:
+    """The document of `agent.status.document` in lines of at most `width` characters."""
+    return "".join(line + "\n" for line in _lines(document, max(width, 40)))
+
+
+def _lines(document: Mapping[str, Any], width: int) -> Iterator[str]:
+    ready = "ready" if document["ready"] else "NOT READY"
+    bus = "bus connected" if document["bus"] else "BUS DISCONNECTED"
+    yield f"{document['node']}  {document['role']}  {ready}  {bus}"
+    facts = document["facts"]
+    for topic, fact in sorted(facts.items()):
+        label, text = _fact(topic, fact)
+        yield from _entry(label, text, width)
+    for name, peer in document["peers"].items():
+        text = _peer(peer)
+        if text:
+            yield from _entry(name, text, width)
+    failing = {name: part for name, part in document["parts"].items() if part["error"]}
+    for name, part in failing.items():
+        yield from _entry("FAILING", f"{name}, for {_seconds(part['for'])}: {part['error']}", width)
+        if part["hint"]:
+            yield from _entry("", part["hint"], width)
+    for problem in document["problems"]:
+        yield from _entry("problem", f"{problem['part']}: {problem['message']}", width)
+        if problem["hint"]:
+            yield from _entry("", problem["hint"], width)
+    if not failing:
+        yield from _entry("parts", "all work: " + " ".join(document["parts"]), width)
+
+
+def _entry(label: str, text: str, width: int) -> list[str]:
+    indent = " " * (LABEL + 2)
+    first = f"  {label:<{LABEL - 1}} " if len(label) < LABEL else f"  {label} "
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False) or [first]
+
+
+def _fact(topic: str, fact: Mapping[str, Any]) -> tuple[str, str]:
+    match topic.split("/"):
+        case ["uplink", "link"]:
+            reach = " ".join(filter(None, (fact["ipv4"], fact["link_local"], fact["mac"])))
+            return (
+                "link",
+                f"{'up' if fact['carrier'] else 'DOWN'}, MTU {fact['mtu']}; on the DMZ {reach or 'nothing yet'}",
+            )
+        case ["uplink", "ipv4"]:
+            return "IPv4", f"{fact['address']} via {fact['gateway'] or 'the link'}"
+        case ["uplink", "ipv6"]:
+            return "IPv6", _ipv6(fact)
+        case ["uplink", "prefix", _]:
+            return "prefix", f"{fact['prefix']} delegated"
+        case ["choice", network]:
+            choices = [f"{name} {_choice(fact[key])}" for key, name in (("ipv4", "IPv4"), ("ipv6", "IPv6"))]
+            return network, "; ".join(choices)
+        case _:
+            return topic, " ".join(f"{key} {value}" for key, value in fact.items())
+
+
+def _ipv6(fact: Mapping[str, Any]) -> str:
+    words = {
+        "prefix": "1:1, the whole plan",
+        "networks": "1:1 by network",
+        "nat66": "NAT66",
+        "routed": "routed, nothing translated",
+        "none": "none",
+    }
+    text = words.get(fact["mode"], str(fact["mode"]))
+    text += "".join(f"; {mapping['internal']} ⇄ {mapping['external']}" for mapping in fact["mappings"])
+    return text + (f"; NAT66 by {fact['nat66']}" if fact["nat66"] else "")
+
+
+def _choice(choice: Mapping[str, Any]) -> str:
+    return f"{choice['uplink'] or 'NONE'} ({choice['why']})"
+
+
+def _peer(peer: Mapping[str, Any]) -> str:
+    if peer["link"] is None:
+        return ""
+    state = peer["state"]["state"] if peer["state"] else "unknown"
+    text = f"agent {state}, link {'up' if peer['link']['carrier'] else 'DOWN'}"
+    text += f", IPv4 {peer['ipv4']['address']}" if peer["ipv4"] else ", no IPv4"
+    return text + (f", IPv6 {_ipv6(peer['ipv6'])}" if peer["ipv6"] else ", no IPv6")
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 90:  # noqa: PLR2004 - below, seconds read best
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004

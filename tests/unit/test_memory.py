@@ -1,0 +1,70 @@
+"""The state directory: what was kept comes back; a broken file is put aside and stops nothing."""
+
+from __future__ import annotations
+
+import json
+from ipaddress import IPv4Interface, IPv6Network, ip_address
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from agent.drivers.memory import MemoryStore
+from agent.model import Delegation, Memory, Peer, UplinkIPv4, UplinkLink
+
+MEMORY = Memory(MappingProxyType({"kpn": 1, "odido": 2}), MappingProxyType({"home": 16}))
+PEERS = {
+    "kpn": Peer(
+        link=UplinkLink(carrier=True, mtu=1492, link_local=ip_address("fe80::2"), mac="02:00:00:00:00:02"),  # type: ignore[arg-type]
+        ipv4=UplinkIPv4(IPv4Interface("192.0.2.2/24")),
+        delegations=MappingProxyType({48: Delegation(IPv6Network("2001:db8::/48"), 1500.0, 2000.0)}),
+    )
+}
+
+
+def test_what_was_kept_comes_back(tmp_path: Path) -> None:
+    MemoryStore(tmp_path / "state", "home").save(MEMORY)
+    assert MemoryStore(tmp_path / "state", "home").load() == MEMORY
+
+
+def test_nothing_kept_is_no_error(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path, "home")
+    assert store.load() == Memory()
+    assert store.load_peers(0.0) == ()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"kpn": "x"}', '{"kpn": 0}', '{"kpn": 251}', '{"kpn": true}', "\x00"])
+def test_a_broken_file_is_put_aside(tmp_path: Path, text: str) -> None:
+    store = MemoryStore(tmp_path, "home")
+    store.save(MEMORY)
+    (tmp_path / "marks.json").write_text(text)
+    assert store.load() == Memory(npt=MEMORY.npt)
+    assert (tmp_path / "marks.json.broken").read_text() == text
+    assert not (tmp_path / "marks.json").exists()
+
+
+def test_deadlines_of_peers_hold_in_the_same_boot(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path, "home")
+    store.save_peers(PEERS, 1000.0)
+    received = {entry.topic: entry for entry in store.load_peers(1100.0)}
+    assert set(received) == {"uplink/link", "uplink/ipv4", "uplink/prefix/48"}
+    assert received["uplink/prefix/48"].fact == PEERS["kpn"].delegations[48]
+
+
+def test_after_a_reboot_what_remained_counts(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path, "home")
+    store.save_peers(PEERS, 1000.0)
+    document = json.loads((tmp_path / "peers.json").read_text())
+    (tmp_path / "peers.json").write_text(json.dumps({**document, "boot": "another"}))
+    received = {entry.topic: entry.fact for entry in store.load_peers(5.0)}
+    assert received["uplink/prefix/48"] == Delegation(IPv6Network("2001:db8::/48"), 505.0, 1005.0)
+
+
+@pytest.mark.parametrize(
+    "document", [{"boot": "x", "at": "y"}, {"boot": "x", "facts": [{}]}, {"boot": "x", "facts": 7}]
+)
+def test_broken_peers_are_put_aside(tmp_path: Path, document: object) -> None:
+    store = MemoryStore(tmp_path, "home")
+    (tmp_path / "peers.json").write_text(json.dumps(document))
+    assert store.load_peers(0.0) == ()
+    assert (tmp_path / "peers.json.broken").exists()
