@@ -1,0 +1,83 @@
+"""The lab itself: build the topology, start the parts that are asked for, remove everything."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from tests.lab.links import wire
+from tests.lab.node import LAB, Node
+from tests.lab.topology import NODES, SPECS
+
+
+class LabError(RuntimeError):
+    """The lab cannot be built here: the text says what is missing."""
+
+
+class Lab:
+    """The topology of tests/lab/topology.py, running. A context manager; leaving it removes every trace.
+
+    `nodes`: build these only (the switch always is); default all. Nothing but wires and addresses exists at first;
+    `start_*` start daemons.
+    """
+
+    def __init__(self, *, nodes: Iterable[str] | None = None) -> None:
+        wanted = set(SPECS) if nodes is None else {"switch", *nodes}
+        if unknown := wanted - set(SPECS):
+            raise LabError(f"no such node: {', '.join(sorted(unknown))}")
+        self._specs = [spec for spec in NODES if spec.name in wanted]
+        self._holder: subprocess.Popen[bytes] | None = None
+        self.nodes: dict[str, Node] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self._hold()
+            wire(self.nodes)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def prefix(self) -> str:
+        """What the names of the network namespaces begin with: `ip netns exec <prefix>-kpn …`."""
+        return f"lab-{os.getpid()}-{id(self) & 0xFFFF:04x}"
+
+    def _files(self, name: str) -> dict[str, Any]:
+        return {"/etc/resolv.conf": {"text": ""}, "/etc/hostname": {"text": f"{name}\n"}}
+
+    def _hold(self) -> None:
+        """Start the holder, whose end is bound to ours by a pipe: even a killed lab leaves nothing."""
+        argv = [sys.executable, "-I", "-S", str(LAB / "holder.py")]
+        self._holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        assert self._holder.stdin is not None
+        assert self._holder.stdout is not None
+        nodes = [{"name": s.name, "files": self._files(s.name), "sysctls": s.sysctls} for s in self._specs]
+        self._holder.stdin.write(json.dumps([self.prefix, nodes]).encode() + b"\n")
+        self._holder.stdin.flush()
+        answer = json.loads(self._holder.stdout.readline() or '{"error": "the holder died; run as root"}')
+        if "error" in answer:
+            raise LabError(answer["error"])
+        self.nodes = {spec.name: Node(spec, answer[spec.name], {}) for spec in self._specs}
+
+    def close(self) -> None:
+        """Remove everything; may be called again."""
+        holder, self._holder = self._holder, None
+        if holder is None:
+            return
+        with contextlib.suppress(BrokenPipeError):
+            holder.communicate(timeout=10)
+        for node in self.nodes.values():  # killed by the end of their namespace, which waits for them to be reaped
+            for process in node.processes:
+                process.wait(10)
