@@ -1,0 +1,299 @@
+"""The watcher against a real kernel: whatever happens, the folded events equal a fresh dump."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import statistics
+import struct
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from ipaddress import IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network, ip_address
+
+import pytest
+from pyroute2.netlink import rtnl
+
+from agent.events import LinkGone, NeighbourChanged, RouteChanged, RouteGone
+from agent.model import Address, PolicyRule, Route, State
+from tests.lab.netns import Namespace, netns, until
+from tests.lab.watching import fresh, grown, settles, sh, watching
+
+pytestmark = pytest.mark.lab
+
+WAN = """
+    ip link add wan type veth peer name wanp; ip link set wanp up; ip link set wan up
+    ip address add 192.0.2.2/24 dev wan
+"""
+
+
+@pytest.fixture
+def ns() -> object:
+    with netns() as space:
+        yield space
+
+
+def run(ns: Namespace, main: Callable[[], Awaitable[None]]) -> None:
+    ns.run(main)
+
+
+def test_first_dump_reads_every_table(ns: Namespace) -> None:
+    ns.sh("""
+        ip link add wan type veth peer name wanp; ip link set wanp up
+        ip link set wan address 02:00:00:00:00:01 mtu 1492 up
+        ip address add 192.0.2.2/24 dev wan; ip address add 2001:db8::2/64 dev wan nodad valid_lft 600 preferred_lft 300
+        ip route add 198.51.100.0/24 via 192.0.2.1 src 192.0.2.2 metric 7 proto 98 table 1001
+        ip route add 203.0.113.0/24 via 203.0.113.9 dev wan onlink
+        ip -6 route add unreachable 2001:db8:1::/48 proto dhcp metric 4294967295
+        ip rule add fwmark 1/0xff lookup 1001 priority 201 protocol 98
+        ip -6 rule add lookup main suppress_prefixlength 0 priority 100
+        ip neighbour add 192.0.2.1 lladdr 02:00:00:00:00:09 dev wan nud permanent
+    """)
+
+    async def main() -> None:
+        before = time.clock_gettime(time.CLOCK_BOOTTIME)
+        async with watching() as fold:
+            state = fold.state
+            wan = state.link("wan")
+            assert wan is not None
+            assert (wan.mac, wan.permanent_mac, wan.mtu) == ("02:00:00:00:00:01", "02:00:00:00:00:01", 1492)
+            assert (wan.up, wan.carrier, wan.kind, wan.parent) == (True, True, "veth", None)
+            lo = state.link("lo")
+            assert lo is not None
+            assert lo.mac == ""
+
+            four = state.addresses[(wan.index, IPv4Interface("192.0.2.2/24"))]
+            assert (four.valid_until, four.preferred_until) == (None, None)
+            six = state.addresses[(wan.index, IPv6Interface("2001:db8::2/64"))]
+            assert before - 30 < six.created <= before
+            assert six.valid_until == pytest.approx(six.created + 600, abs=0.02)
+            assert six.preferred_until == pytest.approx(six.created + 300, abs=0.02)
+
+            assert state.routes >= {
+                Route(IPv4Network("192.0.2.0/24"), wan.index, protocol=2, source=four.ip.ip),
+                Route(
+                    IPv4Network("198.51.100.0/24"),
+                    wan.index,
+                    gateway=ip_address("192.0.2.1"),
+                    source=ip_address("192.0.2.2"),
+                    table=1001,
+                    metric=7,
+                ),
+                Route(
+                    IPv4Network("203.0.113.0/24"),
+                    wan.index,
+                    gateway=ip_address("203.0.113.9"),
+                    protocol=3,
+                    onlink=True,
+                ),
+                Route(IPv6Network("2001:db8:1::/48"), kind="unreachable", protocol=16, metric=4294967295),
+            }
+            assert not [r for r in state.routes if r.table == 255 or r.destination.is_multicast]
+            assert state.rules >= {
+                PolicyRule(4, 201, 1001, fwmark=1, fwmask=0xFF),
+                PolicyRule(6, 100, 254, suppress_prefixlength=0, protocol=0),
+            }
+            neighbour = state.neighbours[(wan.index, ip_address("192.0.2.1"))]
+            assert (neighbour.mac, neighbour.state) == ("02:00:00:00:00:09", "permanent")
+
+    run(ns, main)
+
+
+def test_deadlines_do_not_move_between_two_readings(ns: Namespace) -> None:
+    ns.sh(WAN + "ip -6 address add 2001:db8::2/64 dev wan valid_lft 600 preferred_lft 300 nodad")
+
+    def address(state: State) -> Address:
+        return next(a for a in state.addresses.values() if a.valid_until is not None)
+
+    async def main() -> None:
+        first = address(await fresh())
+        await asyncio.sleep(1.2)  # the kernel counts lifetimes in whole seconds: let one pass
+        assert address(await fresh()) == first
+
+    run(ns, main)
+
+
+def test_changes_are_told_as_they_come(ns: Namespace) -> None:
+    ns.sh("ip link add wan type veth peer name wanp; ip link set wanp up; ip link set wan up")
+
+    async def main() -> None:
+        async with watching() as fold:
+            wan = fold.link("wan")
+            await sh("ip -6 route add unreachable 2001:db8:1::/48 proto dhcp; ip addr add 192.0.2.2/24 dev wan")
+            await until(lambda: fold.has("2001:db8:1::/48") and fold.has("192.0.2.0/24"))
+            await sh("ip -6 route del unreachable 2001:db8:1::/48; ip rule add fwmark 3 lookup 1003 priority 203")
+            await until(lambda: not fold.has("2001:db8:1::/48") and any(r.priority == 203 for r in fold.state.rules))
+            await sh("ip link add link wan.name home type vlan id 10 || ip link add link wan name home type macvlan")
+            await until(lambda: fold.state.link("home") is not None)
+            home = fold.state.link("home")
+            assert home is not None
+            assert home.parent == wan
+            assert (home.kind, home.vlan) in {("vlan", 10), ("macvlan", None)}
+            await sh("ip link del home")
+            await until(lambda: fold.state.link("home") is None)
+            assert LinkGone(home.index) in fold.events
+            await settles(fold)
+
+    run(ns, main)
+
+
+def test_the_peer_of_a_veth_elsewhere_is_no_parent(ns: Namespace) -> None:
+    with netns("b") as other:
+        ns.sh(f"ip link add wan type veth peer name isp netns {other.name}")
+
+        async def main() -> None:
+            async with watching() as fold:
+                wan = fold.state.link("wan")
+                assert wan is not None
+                assert (wan.kind, wan.parent, wan.up, wan.carrier) == ("veth", None, False, False)
+                await sh("ip link set wan up")
+                await until(lambda: bool((link := fold.state.link("wan")) and link.up))
+                wan = fold.state.link("wan")
+                assert wan is not None
+                assert not wan.carrier
+                await asyncio.to_thread(other.sh, "ip link set isp up")
+                await until(lambda: bool((link := fold.state.link("wan")) and link.carrier))
+                await asyncio.to_thread(other.sh, "ip link set isp down")
+                await until(lambda: not ((link := fold.state.link("wan")) and link.carrier))
+                await sh(f"ip link set wan netns {other.name}")
+                await until(lambda: fold.state.link("wan") is None)
+
+        run(ns, main)
+
+
+def test_ipv4_routes_that_vanish_silently_with_their_link(ns: Namespace) -> None:
+    ns.sh(
+        WAN
+        + """
+        ip route add 198.51.100.0/24 via 192.0.2.1; ip route add default via 192.0.2.1 table 1001 proto 98
+    """
+    )
+
+    async def main() -> None:
+        async with watching() as fold:
+            assert fold.has("198.51.100.0/24")
+            await sh("ip link set wan down")
+            await until(lambda: not fold.has("198.51.100.0/24") and not fold.has("0.0.0.0/0"))
+            await settles(fold)
+
+    run(ns, main)
+
+
+def test_ipv4_routes_that_vanish_silently_with_their_source(ns: Namespace) -> None:
+    ns.sh(
+        WAN
+        + """
+        ip address add 203.0.113.1/32 dev wan; ip route add 198.51.100.0/24 via 192.0.2.1 src 203.0.113.1
+        ip -6 address add 2001:db8::2/64 dev wan nodad; ip -6 route add 2001:db8:9::/48 dev wan src 2001:db8::2
+    """
+    )
+
+    async def main() -> None:
+        async with watching() as fold:
+            assert fold.has("198.51.100.0/24")
+            await sh("ip address del 203.0.113.1/32 dev wan")
+            await until(lambda: not fold.has("198.51.100.0/24"))
+            six = IPv6Network("2001:db8:9::/48")
+            assert [r.source for r in fold.state.routes if r.destination == six] == [IPv6Address("2001:db8::2")]
+            await sh("ip -6 address del 2001:db8::2/64 dev wan")
+            await until(lambda: [r.source for r in fold.state.routes if r.destination == six] == [None])
+            await settles(fold)
+
+    run(ns, main)
+
+
+def test_a_replaced_route_is_gone(ns: Namespace) -> None:
+    ns.sh(
+        WAN
+        + """
+        ip route add default via 192.0.2.1; ip -6 route add default via fe80::1 dev wan
+    """
+    )
+
+    async def main() -> None:
+        async with watching() as fold:
+            await sh("ip route replace default via 192.0.2.9; ip -6 route replace default via fe80::9 dev wan")
+
+            def gateways() -> set[str]:
+                return {str(r.gateway) for r in fold.state.routes if r.destination.prefixlen == 0}
+
+            await until(lambda: gateways() == {"192.0.2.9", "fe80::9"})
+            assert fold.watcher.dumps == 1
+            assert sum(isinstance(event, RouteGone) for event in fold.events) == 2
+            # Two routes of one key: which one a replacement takes away, only a dump can tell.
+            await sh("ip route append default via 192.0.2.7; ip route replace default via 192.0.2.5")
+            await until(lambda: fold.watcher.dumps == 2)
+            await settles(fold)
+
+    run(ns, main)
+
+
+def test_a_device_comes_back_under_its_name(ns: Namespace) -> None:
+    def make(index: int) -> str:
+        return f"""ip link add wan index {index} type veth peer name wanp; ip link set wanp up; ip link set wan up
+            ip address add 192.0.2.2/24 dev wan; ip route add default via 192.0.2.1"""
+
+    ns.sh(make(100))
+
+    async def main() -> None:
+        async with watching() as fold:
+            assert fold.link("wan") == 100
+            await sh("ip link del wan; " + make(200))
+            await until(
+                lambda: fold.state.link("wan") is not None and fold.link("wan") == 200 and fold.has("0.0.0.0/0")
+            )
+            assert {a.index for a in fold.state.addresses.values() if isinstance(a.ip, IPv4Interface)} == {1, 200}
+            await settles(fold)
+
+    run(ns, main)
+
+
+def test_neighbours_are_told_when_mac_or_state_changes(ns: Namespace) -> None:
+    ns.sh(WAN)
+
+    async def main() -> None:
+        async with watching() as fold:
+
+            def told() -> list[str]:
+                mine = [e.neighbour for e in fold.events if isinstance(e, NeighbourChanged)]
+                return [f"{n.state} {n.mac[-1:]}" for n in mine if n.ip.version == 4]
+
+            entry = "ip neighbour replace 192.0.2.1 dev wan lladdr 02:00:00:00:00:0"
+            await sh(f"{entry}1 nud reachable; {entry}1 nud stale; {entry}1 nud delay; {entry}1 nud stale")
+            await sh(f"{entry}2 nud permanent; ip neighbour del 192.0.2.1 dev wan")
+            await until(lambda: not [n for n in fold.state.neighbours.values() if n.ip.version == 4])
+            assert told()[:3] == ["reachable 1", "stale 1", "permanent 2"]
+
+    run(ns, main)
+
+
+def test_an_event_is_told_within_a_millisecond(ns: Namespace) -> None:
+    ns.sh(WAN)
+
+    async def main() -> None:
+        kernel = socket.socket(16, socket.SOCK_RAW, 0)
+        prefix = IPv6Network("2001:db8:1::/48")
+
+        def request(kind: int, flags: int) -> bytes:
+            body = struct.pack("=BBBBBBBBI", 10, 48, 0, 0, 254, 16, 0, 7, 0)
+            body += struct.pack("=HH", 20, 1) + prefix.network_address.packed
+            return struct.pack("=IHHII", 16 + len(body), kind, flags, 1, 0) + body
+
+        async with watching() as fold:
+            delays = []
+            for _ in range(100):
+                told = len(fold.events)
+                before = time.perf_counter()
+                kernel.send(request(rtnl.RTM_NEWROUTE, 0x601))
+                await until(partial(grown, fold.events, told))
+                assert fold.events[-1] == RouteChanged(Route(prefix, protocol=16, kind="unreachable", metric=1024))
+                delays.append(fold.times[told] - before)
+                kernel.send(request(rtnl.RTM_DELROUTE, 0x1))
+                await until(partial(grown, fold.events, told + 1))
+            print(
+                f"route add to event, ms: median {statistics.median(delays) * 1e3:.3f}, worst {max(delays) * 1e3:.3f}"
+            )
+            assert statistics.median(delays) < 0.001
+        kernel.close()
+
+    run(ns, main)
