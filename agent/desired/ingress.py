@@ -49,6 +49,7 @@ class IngressTable(Table):
 
     `own4`, `own6`: the uplink's own addresses, never translated. `nat44`, `nat66`: the source that tracked flows get,
     None for no such translation. `source6`: the source of the ingress's own ICMPv6 errors about mapped hosts.
+    `reserved6`: internal addresses whose translation would be one of `own6`: no host may use them.
     `mappings`: stateless 1:1 translation, pairwise disjoint inside and outside.
     """
 
@@ -58,6 +59,7 @@ class IngressTable(Table):
     nat44: IPv4Address | None = None
     nat66: IPv6Address | None = None
     source6: IPv6Address | None = None
+    reserved6: tuple[IPv6Address, ...] = ()
     mappings: tuple[PrefixMapping, ...] = ()
 
 

@@ -1,0 +1,107 @@
+"""The prefix plan: which internal prefix is which external one (RFC 6296), stateless and 1:1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
+
+from agent.model import PrefixMapping
+
+_NETWORK = 64
+_HOST_BITS = 64
+# The low bits of an address of our own inside a delegated /64: no host picks them (SLAAC sets or randomises 64 bits).
+OWN_SUFFIX = 0xFFFF_0000_0000_0001
+
+
+@dataclass(frozen=True, slots=True)
+class Npt:
+    """The plan for one delegated prefix.
+
+    `ids`: network → number of its external /64 within the delegation, for the networks that have one. `own`: an
+    address of the delegation for the ingress itself, excluded from translation. `complete`: every internal address
+    is mapped.
+    """
+
+    mappings: tuple[PrefixMapping, ...]
+    ids: Mapping[str, int]
+    own: IPv6Address
+    complete: bool
+
+
+def plan_npt(
+    site: IPv6Network,
+    networks: Sequence[tuple[str, IPv6Network]],
+    delegated: IPv6Network,
+    remembered: Mapping[str, int],
+) -> Npt:
+    """Map the internal plan to a delegated prefix.
+
+    `networks`: those that take a /64 with their internal one, first served first. A delegation at least as short as
+    `site` maps the whole plan at equal length, by its first sub-prefix of that length. A longer one gives the first
+    networks a /64 each; the rest is not mapped. One longer than 64 maps nothing.
+    """
+    if delegated.prefixlen <= site.prefixlen:
+        external = IPv6Network((delegated.network_address, site.prefixlen))
+        taken = {int(internal.network_address) - int(site.network_address) >> _HOST_BITS for _, internal in networks}
+        # Beyond the mapped sub-prefix where there is such a place: then no internal address is lost to `own`.
+        inside = external if delegated == external else delegated
+        own = _own(inside, taken if delegated == external else set())
+        return Npt((PrefixMapping(site, external),), {}, own, complete=True)
+    if delegated.prefixlen > _NETWORK:
+        return Npt((), {}, delegated.network_address + 1, complete=False)
+    ids = assign([(name, _id(internal)) for name, internal in networks], _NETWORK - delegated.prefixlen, remembered)
+    mappings = tuple(
+        PrefixMapping(internal, _numbered(delegated, ids[name])) for name, internal in networks if name in ids
+    )
+    return Npt(mappings, ids, _own(delegated, set(ids.values())), complete=False)
+
+
+def assign(networks: Sequence[tuple[str, int]], bits: int, remembered: Mapping[str, int]) -> dict[str, int]:
+    """External ids for (name, internal id), first served first, in a space of 2^bits.
+
+    As many networks as there is room for get one, in the order given. A remembered id that fits stays; else the
+    internal id modulo the space when it is free, else the next free one.
+    """
+    space = 1 << bits
+    served = networks[:space]
+    ids: dict[str, int] = {}
+    for name, _ in served:
+        known = remembered.get(name)
+        if known is not None and 0 <= known < space and known not in ids.values():
+            ids[name] = known
+    taken = set(ids.values())
+    for name, internal in served:
+        if name not in ids:
+            ids[name] = next(i % space for i in range(internal, internal + space) if i % space not in taken)
+            taken.add(ids[name])
+    return ids
+
+
+def outside(mappings: Iterable[PrefixMapping], address: IPv6Address) -> IPv6Address | None:
+    """The external address of an internal one, None where nothing maps it."""
+    return next((_moved(address, m.internal, m.external) for m in mappings if address in m.internal), None)
+
+
+def inside(mappings: Iterable[PrefixMapping], address: IPv6Address) -> IPv6Address | None:
+    """The internal address of an external one, None where nothing maps it."""
+    return next((_moved(address, m.external, m.internal) for m in mappings if address in m.external), None)
+
+
+def _moved(address: IPv6Address, old: IPv6Network, new: IPv6Network) -> IPv6Address:
+    return IPv6Address(int(address) - int(old.network_address) + int(new.network_address))
+
+
+def _id(network: IPv6Network) -> int:
+    return int(network.network_address) >> _HOST_BITS
+
+
+def _numbered(prefix: IPv6Network, number: int) -> IPv6Network:
+    return IPv6Network((int(prefix.network_address) | number << _HOST_BITS, _NETWORK))
+
+
+def _own(prefix: IPv6Network, taken: set[int]) -> IPv6Address:
+    """An address in the highest /64 that no network has; in the highest of all where every one is taken."""
+    last = (1 << _NETWORK - prefix.prefixlen) - 1
+    free = next((i for i in range(last, max(last - len(taken) - 1, -1), -1) if i not in taken), last)
+    return IPv6Address(int(prefix.network_address) | free << _HOST_BITS | OWN_SUFFIX)
