@@ -80,7 +80,8 @@ class FirewallPolicy:
     `zones` are the networks without the transit network. `closed`: devices of ours that carry no packets of their own
     (a trunk). `bus_port`: our broker's TCP port on interfaces that are not ours, None when it is elsewhere.
     `internal6`: `site.prefix`. `local_outside`: unique local addresses exist beyond an uplink (a tunnel), so packets
-    to them may leave.
+    to them may leave. `outside6`: addresses of `internal6` that an uplink itself has (the same prefix inside and
+    outside).
     """
 
     zones: tuple[Zone, ...]
@@ -91,6 +92,11 @@ class FirewallPolicy:
     closed: tuple[str, ...] = ()
     bus_port: int | None = None
     local_outside: bool = False
+    outside6: tuple[IPv6Address, ...] = ()
+
+    def __hash__(self) -> int:
+        """Cheap: a policy is the key of a cache at every event, and few exist."""
+        return hash((self.transit.device, len(self.zones), len(self.pairs), len(self.forwards)))
 
 
 @dataclass(frozen=True, slots=True)

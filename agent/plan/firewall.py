@@ -1,0 +1,160 @@
+"""The firewall's plan: all that shall be true in its container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+from agent.config.settings import FIREWALL, INTERNET, Settings
+from agent.desired import FlowEnd, Plan, Problem, Publication, WantedAddress
+from agent.desired.firewall import FirewallPolicy, FirewallTable, KeaDhcp4Config
+from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
+from agent.plan import firewall_routes, firewall_services, marks, networks, rules
+from agent.plan.choice import choices
+from agent.plan.firewall_uplinks import UplinkView, views
+from agent.plan.interface import Role
+
+_FAMILIES: tuple[Family, ...] = (4, 6)
+
+
+class _Same:
+    """Settings as the key of a cache: by identity, since they are frozen and cost much to hash."""
+
+    __slots__ = ("settings",)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.settings is self.settings
+
+    def __hash__(self) -> int:
+        return id(self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Static:
+    """What follows from the configuration, the links and the marks alone: no event of an uplink changes it."""
+
+    policy: FirewallPolicy
+    addresses: frozenset[WantedAddress]
+    routes: frozenset[Route]
+    rules: frozenset[PolicyRule]
+    sysctls: tuple[tuple[str, str], ...]
+    kea: KeaDhcp4Config
+
+
+@lru_cache(maxsize=8)
+def _static(
+    same: _Same,
+    links: tuple[tuple[str, Link], ...],
+    devices: tuple[tuple[str, str], ...],
+    closed: tuple[str, ...],
+    marked: tuple[tuple[str, int], ...],
+) -> _Static:
+    settings, found = same.settings, dict(links)
+    return _Static(
+        policy=rules.policy(settings, dict(devices), closed),
+        addresses=networks.addresses(settings, found),
+        routes=networks.main_routes(settings, found),
+        rules=firewall_routes.rules(mark for name, mark in marked if name in settings.uplinks),
+        sysctls=networks.sysctls(found),
+        kea=firewall_services.kea_dhcp4(settings, found, dict(marked)),
+    )
+
+
+def _closed(roles: Mapping[str, Role]) -> tuple[str, ...]:
+    """NICs of ours that carry VLANs only: what arrives there without a tag is nobody's."""
+    used = {role.ifname for role in roles.values()}
+    return tuple(sorted({link.name for role in roles.values() for link in role.wanted} - used))
+
+
+def _choice(
+    found: tuple[Choice, ...], family: Family, devices: Mapping[str, str], uplinks: Mapping[str, UplinkView]
+) -> tuple[tuple[str, int], ...]:
+    """(device, mark) of one family."""
+    picked = ((c.network, (c.ipv4 if family == 4 else c.ipv6).uplink) for c in found)  # noqa: PLR2004
+    return tuple((devices[network], uplinks[name].mark) for network, name in picked if name is not None)
+
+
+def _flows(settings: Settings, uplinks: Mapping[str, UplinkView], found: tuple[Choice, ...]) -> Iterator[FlowEnd]:
+    """Flows of an uplink's family that can no longer be used, where some network of its has another uplink to go to.
+
+    Without one they are left: the uplink may return before they time out. An uplink of which nothing was heard is
+    not down (we may have just begun).
+    """
+    for uplink in uplinks.values():
+        users = {name for name in settings.networks if uplink.name in settings.uplinks_of(name)}
+        for family in _FAMILIES:
+            targets = {c.network for c in found if (c.ipv4 if family == 4 else c.ipv6).uplink}  # noqa: PLR2004
+            if uplink.known and uplink.down(family) and users & targets:
+                yield FlowEnd(family, mark=uplink.mark, mask=marks.MASK)
+
+
+def _pinholes(settings: Settings, uplinks: Mapping[str, UplinkView]) -> Iterator[Problem]:
+    """Inbound IPv6 that an uplink cannot serve (modes 3 and 5, and 2 where a network has no /64)."""
+    for number, rule in enumerate(settings.rules, 1):
+        if INTERNET not in rule.from_ or 6 not in rule.families or rule.action != "accept":  # noqa: PLR2004
+            continue
+        for host in (word for word in rule.to if word in settings.hosts and settings.host_address6(word) is not None):
+            network = settings.host_network(host)
+            prefix = next(iter(networks.subnets6(settings, network)), None)
+            for name in settings.uplinks_of(network):
+                uplink = uplinks.get(name)
+                if uplink is None or prefix is None or uplink.unreachable6 or uplink.maps(prefix):
+                    continue
+                yield Problem(
+                    f"rule/{number}",
+                    f"{host} cannot be reached by IPv6 through {name}: that uplink has no prefix for {network}",
+                    f"ask the ISP of {name} for a delegated prefix, or write `family: ipv4` in rule {number}",
+                )
+
+
+def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
+    """The plan of the firewall at `now` (CLOCK_BOOTTIME). Pure; an event of an uplink changes elements of maps only."""
+    roles = networks.roles(settings, state)
+    links = {name: role.link for name, role in roles.items() if role.link is not None}
+    devices = {name: role.ifname for name, role in roles.items()}
+    dmz = links.get(settings.transit_name or "")
+    marked, problems = marks.allocate(state.memory.marks, settings.uplinks_by_priority())
+    static = _static(
+        _Same(settings), tuple(links.items()), tuple(devices.items()), _closed(roles), tuple(marked.items())
+    )
+    uplinks, wrong = views(settings, state, now, dmz, marked)
+    found = choices(settings, uplinks)
+    missing = tuple(role.problem for role in roles.values() if role.problem is not None)
+    deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
+    return Plan(
+        nft=FirewallTable(
+            policy=static.policy,
+            choice4=_choice(found, 4, devices, uplinks),
+            choice6=_choice(found, 6, devices, uplinks),
+            ingress=tuple((uplink.mac, uplink.mark) for uplink in uplinks.values() if uplink.mac),
+            external4=tuple((prefix, uplink.mark) for uplink in uplinks.values() for prefix in uplink.external4),
+            external6=tuple((prefix, uplink.mark) for uplink in uplinks.values() for prefix in uplink.external6),
+        ),
+        links=networks.wanted_links(roles),
+        addresses=static.addresses,
+        routes=static.routes | firewall_routes.routes(uplinks.values(), dmz),
+        rules=static.rules,
+        neighbours=firewall_routes.neighbours(uplinks.values(), dmz),
+        sysctls=static.sysctls,
+        files=(firewall_services.radvd(settings, links, uplinks, found), static.kea),
+        services=MappingProxyType(_services(settings, static)),
+        flows=tuple(_flows(settings, uplinks, found)),
+        facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
+        memory=Memory(marks=marked, npt=state.memory.npt),
+        problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks)),
+        again_at=min(deadlines, default=None),
+    )
+
+
+def _services(settings: Settings, static: _Static) -> dict[str, bool]:
+    announced = any(zone.router for zone in (*static.policy.zones, static.policy.transit))
+    return {
+        "radvd": announced,
+        "kea-dhcp4": bool(static.kea.subnets),
+        "mosquitto": settings.bus.broker == FIREWALL,
+    }

@@ -1,0 +1,110 @@
+"""What the firewall's daemons serve: router advertisements and DHCPv4."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from agent.config.settings import Settings
+from agent.desired.firewall import (
+    FIREWALL_LINK_LOCAL,
+    AdvertisedPrefix,
+    Dhcp4Subnet,
+    KeaDhcp4Config,
+    RadvdConfig,
+    RadvdInterface,
+    Reservation,
+)
+from agent.model import Choice, Link
+from agent.plan.firewall_claims import reserved
+from agent.plan.firewall_uplinks import UplinkView
+
+# Seconds. The router lifetime is three advertisement intervals (RFC 4861 section 6.2.1). The internal prefix is ours
+# for good: hosts keep it over a day of a firewall that is off.
+ROUTER_LIFETIME = 1800
+PREFERRED_LIFETIME = 14400
+VALID_LIFETIME = 86400
+MINIMUM_MTU = 1280  # RFC 8200 section 5
+
+
+def _mtu(settings: Settings, name: str, link: Link, uplinks: Mapping[str, UplinkView]) -> int:
+    """The smallest MTU on the way out: a host that knows it needs no packet-too-big from afar."""
+    sizes = [link.mtu]
+    for uplink in settings.uplinks_of(name):
+        configured = settings.uplinks[uplink].mtu
+        said = uplinks[uplink].mtu if uplink in uplinks else None
+        sizes += [size for size in (configured or said,) if size is not None]
+    return max(MINIMUM_MTU, min(sizes))
+
+
+def radvd(
+    settings: Settings, links: Mapping[str, Link], uplinks: Mapping[str, UplinkView], choices: Iterable[Choice]
+) -> RadvdConfig:
+    """Advertisements of each network that has a link and a /64, and of the DMZ.
+
+    A network without a usable IPv6 uplink gets router lifetime 0 (RFC 7084 G-4, G-5; RFC 4861 section 6.2.5). On the
+    DMZ the firewall is no default router, it tells the way to `site.prefix` (RFC 4191). No M and O flags: there is no
+    DHCPv6.
+    """
+    dns = tuple(f.address for f in settings.dns.forwarders if isinstance(f.address, IPv6Address))
+    chosen = {choice.network: choice.ipv6.uplink for choice in choices}
+    interfaces = []
+    for name, link in links.items():
+        prefix = settings.network_prefix(name)
+        prefixes = (AdvertisedPrefix(prefix, PREFERRED_LIFETIME, VALID_LIFETIME),) if prefix is not None else ()
+        if settings.networks[name].transit:
+            source = FIREWALL_LINK_LOCAL.ip
+            interfaces.append(RadvdInterface(link.name, 0, prefixes, (settings.site.prefix,), source=source))
+        elif prefixes:
+            lifetime = ROUTER_LIFETIME if chosen.get(name) is not None else 0
+            mtu = _mtu(settings, name, link, uplinks)
+            search = (settings.site.domain,)
+            interfaces.append(RadvdInterface(link.name, lifetime, prefixes, dns=dns, search=search, mtu=mtu))
+    return RadvdConfig(tuple(interfaces))
+
+
+def _hosts(settings: Settings, name: str) -> tuple[Reservation, ...]:
+    found = (
+        Reservation(host.ipv4, mac=host.mac, hostname=host_name)
+        for host_name, host in sorted(settings.hosts.items())
+        if host.network == name and host.mac is not None and host.ipv4 is not None
+    )
+    return tuple(found)
+
+
+def _ingresses(settings: Settings, marks: Mapping[str, int]) -> tuple[Reservation, ...]:
+    """Each ingress's address on the DMZ, by its client id (the node's name) and by its MAC where one is configured."""
+    found: list[Reservation] = []
+    uplinks = {name: mark for name, mark in marks.items() if name in settings.uplinks}
+    for name, address in sorted(reserved(settings, uplinks).items()):
+        found.append(Reservation(address, client_id=name))
+        trunk = settings.uplinks[name].trunk
+        if trunk is not None and trunk.mac is not None:
+            found.append(Reservation(address, mac=trunk.mac))
+    return tuple(found)
+
+
+def _subnet(settings: Settings, name: str, link: Link, marks: Mapping[str, int]) -> Dhcp4Subnet | None:
+    network = settings.networks[name]
+    if network.dhcp4 is None or network.ipv4 is None:
+        return None
+    # Kea refers to a subnet by its number in leases. Its first address stays when networks come and go.
+    number = int(network.ipv4.network.network_address)
+    pool = (network.dhcp4.pool.first, network.dhcp4.pool.last)
+    lease = max(1, int(network.dhcp4.lease))
+    own = network.ipv4
+    if network.transit:
+        others = (n.ipv4.network for n in settings.networks.values() if n.ipv4 is not None and not n.transit)
+        routes = tuple((internal, own.ip) for internal in sorted(others))
+        reservations = (*_ingresses(settings, marks), *_hosts(settings, name))
+        return Dhcp4Subnet(number, link.name, own.network, pool, lease, routes=routes, reservations=reservations)
+    dns = tuple(f.address for f in settings.dns.forwarders if isinstance(f.address, IPv4Address))
+    return Dhcp4Subnet(
+        number, link.name, own.network, pool, lease, own.ip, dns, settings.site.domain, (), _hosts(settings, name)
+    )
+
+
+def kea_dhcp4(settings: Settings, links: Mapping[str, Link], marks: Mapping[str, int]) -> KeaDhcp4Config:
+    """DHCPv4 of each network that has `dhcp4` and a link. On the DMZ: routes to the networks, no default router."""
+    found = (_subnet(settings, name, link, marks) for name, link in links.items())
+    return KeaDhcp4Config(tuple(subnet for subnet in found if subnet is not None))

@@ -1,0 +1,164 @@
+"""Uplinks as the firewall sees them: what their ingresses say, checked, and whether each family can be used.
+
+The bus alone is a claim (facts: a DMZ address belongs to its claimant, a prefix never overlaps the plan or another
+uplink's). An ingress whose agent is `lost` still forwards: only its link, its addresses and its health count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+
+from agent.config.settings import Settings
+from agent.desired import Problem
+from agent.model import Deadline, Family, FamilyHealth, IPAddress, Link, Peer, State
+from agent.plan.firewall_claims import Claims, Member
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkView:
+    """One uplink. `down4`, `down6`: why the family cannot be used, empty where it can.
+
+    `unreachable4`, `unreachable6`: why nothing can be sent there at all: like `down` but for probes, which only say
+    that a better uplink should be taken. `known`: its ingress has spoken. `mac`, `ipv4`, `link_local`: on the DMZ.
+    `mapped6`: internal prefixes that have a 1:1 translation; `nat66`: the others are translated too.
+    """
+
+    name: str
+    mark: int
+    known: bool = False
+    mac: str = ""
+    ipv4: IPv4Address | None = None
+    link_local: IPv6Address | None = None
+    unreachable4: str = ""
+    unreachable6: str = ""
+    down4: str = ""
+    down6: str = ""
+    mode6: str = "none"
+    mapped6: tuple[IPv6Network, ...] = ()
+    nat66: bool = False
+    external4: tuple[IPv4Network, ...] = ()
+    external6: tuple[IPv6Network, ...] = ()
+    mtu: int | None = None
+    deadlines: tuple[float, ...] = ()
+
+    def down(self, family: Family) -> str:
+        """Why a family cannot be used, empty where it can."""
+        return self.down4 if family == 4 else self.down6  # noqa: PLR2004
+
+    def refuses(self, family: Family, prefix: IPv6Network | None) -> str:
+        """Why a network cannot use this uplink for a family, empty where it can. `prefix`: the network's /64."""
+        down = self.down(family)
+        if down or family == 4 or self.mode6 != "networks" or self.nat66 or prefix is None:  # noqa: PLR2004
+            return down
+        return "" if self.maps(prefix) else "no mapping for this network"
+
+    def maps(self, prefix: IPv6Network) -> bool:
+        """Whether hosts of an internal prefix are reached from outside by addresses of their own."""
+        return self.mode6 == "routed" or any(prefix.subnet_of(mapped) for mapped in self.mapped6)
+
+
+def _expired(until: Deadline, now: float) -> bool:
+    return until is not None and until <= now
+
+
+def _health(peer: Peer, now: float) -> tuple[FamilyHealth | None, FamilyHealth | None]:
+    """Health by family; unknown once it expired, which is not down."""
+    health = peer.health
+    if health is None or _expired(health.valid_until, now):
+        return None, None
+    return health.ipv4, health.ipv6
+
+
+def _unreachable(peer: Peer, next_hop: IPAddress | None) -> str:
+    if peer.link is None:
+        return "nothing heard of it"
+    if not peer.link.carrier:
+        return "no carrier"
+    return "" if next_hop is not None else "no address on the DMZ"
+
+
+def _no_ipv4(peer: Peer, now: float) -> str:
+    if peer.ipv4 is None:
+        return "no IPv4 address"
+    return "IPv4 lease expired" if _expired(peer.ipv4.valid_until, now) else ""
+
+
+def _no_ipv6(peer: Peer, now: float) -> str:
+    if peer.ipv6 is None or peer.ipv6.mode == "none":
+        return "no IPv6"
+    return "IPv6 lease expired" if _expired(peer.ipv6.valid_until, now) else ""
+
+
+def _failed(health: FamilyHealth | None) -> str:
+    return "probes fail" if health is not None and not health.up else ""
+
+
+def _external4(peer: Peer, now: float) -> Iterator[IPv4Network]:
+    if peer.ipv4 is not None and not _expired(peer.ipv4.valid_until, now):
+        yield IPv4Network(peer.ipv4.address.ip)
+
+
+def _external6(peer: Peer, now: float, site: IPv6Network) -> Iterator[IPv6Network]:
+    """An uplink's addresses and prefixes. Those inside the plan are the identity (hoster): nothing is outside there."""
+    found: list[IPv6Network] = []
+    if peer.ipv6 is not None and not _expired(peer.ipv6.valid_until, now):
+        found += [IPv6Network(address.ip) for address in peer.ipv6.addresses]
+        found += [mapping.external for mapping in peer.ipv6.mappings]
+        found += [IPv6Network(peer.ipv6.nat66)] if peer.ipv6.nat66 is not None else []
+    found += [d.prefix for d in peer.delegations.values() if not _expired(d.valid_until, now)]
+    routed = peer.ipv6 is not None and peer.ipv6.mode == "routed"
+    yield from (prefix for prefix in found if not (routed and prefix.subnet_of(site)))
+
+
+def _view(name: str, mark: int, peer: Peer, now: float, claims: Claims) -> UplinkView:
+    """One uplink. Call it in the order of priority: the first claim stands."""
+    member = claims.member(name, peer.link) if peer.link is not None else Member()
+    unreachable4 = _unreachable(peer, member.ipv4) or _no_ipv4(peer, now)
+    unreachable6 = _unreachable(peer, member.link_local) or _no_ipv6(peer, now)
+    health4, health6 = _health(peer, now)
+    ipv6 = peer.ipv6 if not _no_ipv6(peer, now) else None
+    external4 = tuple(n for n in _external4(peer, now) if claims.outside(name, n))
+    wanted6 = collapse_addresses(_external6(peer, now, claims.site))
+    external6 = tuple(n for n in wanted6 if claims.outside(name, n))
+    return UplinkView(
+        name=name,
+        mark=mark,
+        known=peer.link is not None,
+        mac=member.mac,
+        ipv4=member.ipv4,
+        link_local=member.link_local,
+        unreachable4=unreachable4,
+        unreachable6=unreachable6,
+        down4=unreachable4 or _failed(health4),
+        down6=unreachable6 or _failed(health6),
+        mode6=ipv6.mode if ipv6 is not None else "none",
+        mapped6=tuple(mapping.internal for mapping in ipv6.mappings) if ipv6 is not None else (),
+        nat66=ipv6 is not None and ipv6.nat66 is not None,
+        external4=external4,
+        external6=external6,
+        mtu=peer.link.mtu if peer.link is not None else None,
+        deadlines=tuple(_deadlines(peer, now)),
+    )
+
+
+def _deadlines(peer: Peer, now: float) -> Iterator[float]:
+    """The moments at which time alone changes what is said here."""
+    facts: Iterable[Deadline] = (
+        *(fact.valid_until for fact in (peer.ipv4, peer.ipv6, peer.health) if fact is not None),
+        *(delegation.valid_until for delegation in peer.delegations.values()),
+    )
+    return (until for until in facts if until is not None and until > now)
+
+
+def views(
+    settings: Settings, state: State, now: float, dmz: Link | None, marks: Mapping[str, int]
+) -> tuple[dict[str, UplinkView], tuple[Problem, ...]]:
+    """All uplinks that have a mark, best first, and what is wrong with their claims."""
+    claims = Claims(settings, marks, dmz, state.neighbours)
+    found = {}
+    for name in settings.uplinks_by_priority():
+        if name in marks:
+            found[name] = _view(name, marks[name], state.peers.get(name, Peer()), now, claims)
+    return found, tuple(claims.refused)

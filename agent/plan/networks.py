@@ -1,0 +1,115 @@
+"""Networks of the firewall: their links, addresses and sysctls, and what is unreachable."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+
+from agent.config.settings import Settings
+from agent.desired import WantedAddress, WantedLink
+from agent.desired.firewall import FIREWALL_LINK_LOCAL
+from agent.model import Link, Route, State
+from agent.plan.interface import Role, resolve
+
+# The highest metric: any other route wins. Without it a packet to an unused subnet goes to an ingress and back.
+LAST_METRIC = 4294967295
+
+# rp_filter drops IPv4 here, also as 2 (loose): table main has no default route. fwmark_reflect: our own ICMP errors and
+# resets have no route without the mark; tcp_fwmark_accept: nor have accepted connections. RFC 6092 REC-12 to REC-37,
+# RFC 4787 REQ-5: idle times in seconds, where the kernel's own are shorter.
+GLOBAL_SYSCTLS = (
+    ("net/ipv4/ip_forward", "1"),
+    ("net/ipv6/conf/all/forwarding", "1"),
+    ("net/ipv4/conf/all/rp_filter", "0"),
+    ("net/ipv4/conf/default/rp_filter", "0"),
+    ("net/ipv4/conf/all/send_redirects", "0"),
+    ("net/ipv4/conf/all/accept_redirects", "0"),
+    ("net/ipv4/fwmark_reflect", "1"),
+    ("net/ipv6/fwmark_reflect", "1"),
+    ("net/ipv4/tcp_fwmark_accept", "1"),
+    ("net/netfilter/nf_conntrack_udp_timeout", "120"),
+    ("net/netfilter/nf_conntrack_udp_timeout_stream", "180"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "240"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "240"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_fin_wait", "240"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_close_wait", "240"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_last_ack", "240"),
+    ("net/netfilter/nf_conntrack_tcp_timeout_time_wait", "240"),
+)
+
+
+def device_sysctls(device: str) -> tuple[tuple[str, str], ...]:
+    """The sysctls of one of our links. Docker disables IPv6 on networks of its own without IPv6."""
+    return (
+        (f"net/ipv6/conf/{device}/disable_ipv6", "0"),
+        (f"net/ipv6/conf/{device}/forwarding", "1"),
+        (f"net/ipv6/conf/{device}/accept_ra", "0"),
+        (f"net/ipv6/conf/{device}/accept_redirects", "0"),
+        (f"net/ipv4/conf/{device}/rp_filter", "0"),
+        (f"net/ipv4/conf/{device}/send_redirects", "0"),
+        (f"net/ipv4/conf/{device}/accept_redirects", "0"),
+    )
+
+
+def roles(settings: Settings, state: State) -> dict[str, Role]:
+    """Network → the link that plays it.
+
+    The trunk carries the networks that have a `vlan`; where the transit network has none, the trunk is the DMZ itself.
+    """
+    found = {}
+    for name, network in settings.networks.items():
+        on_trunk = network.vlan is not None or network.transit
+        match = network.interface or (settings.firewall.trunk if on_trunk else None)
+        found[name] = resolve(state, name, match, vlan=network.vlan)
+    return found
+
+
+def wanted_links(found: dict[str, Role]) -> tuple[WantedLink, ...]:
+    """All links to make or hold, each once, a trunk before its VLANs."""
+    return tuple(dict.fromkeys(link for role in found.values() for link in role.wanted))
+
+
+def subnets6(settings: Settings, name: str) -> tuple[IPv6Network, ...]:
+    """The IPv6 prefixes on a network's link: its /64, or the /76 of each of its docker hosts."""
+    own = settings.network_prefix(name)
+    if own is not None:
+        return (own,)
+    hosts = (host for host, docker in settings.docker_hosts.items() if docker.network == name)
+    return tuple(prefix for host in hosts if (prefix := settings.docker_prefix(host)) is not None)
+
+
+def addresses(settings: Settings, links: dict[str, Link]) -> frozenset[WantedAddress]:
+    """The firewall's addresses: IPv4 as written, ::1 of the /64, ::1 of each docker host's /76, fe80::1 on the DMZ.
+
+    fe80::1 is used at once (the ingresses route to it): no duplicate address detection.
+    """
+    wanted = set()
+    for name, link in links.items():
+        network = settings.networks[name]
+        if network.ipv4 is not None:
+            wanted.add(WantedAddress(link.index, network.ipv4))
+        if (gateway := settings.firewall_address6(name)) is not None:
+            wanted.add(WantedAddress(link.index, gateway))
+        if network.transit:
+            wanted.add(WantedAddress(link.index, FIREWALL_LINK_LOCAL, nodad=True))
+    for name, docker in settings.docker_hosts.items():
+        if docker.network in links and (gateway := settings.docker_gateway(name)) is not None:
+            wanted.add(WantedAddress(links[docker.network].index, gateway))
+    return frozenset(wanted)
+
+
+def main_routes(settings: Settings, links: dict[str, Link]) -> frozenset[Route]:
+    """Table main: containers by way of their docker host; all of the plan that is nowhere is unreachable."""
+    internal4 = (network.ipv4.network for network in settings.networks.values() if network.ipv4 is not None)
+    internal: list[IPv4Network | IPv6Network] = [settings.site.prefix, *internal4]
+    routes = {Route(prefix, metric=LAST_METRIC, kind="unreachable") for prefix in internal}
+    for name, docker in settings.docker_hosts.items():
+        containers, via = settings.docker_containers(name), settings.docker_address(name)
+        if docker.network in links and containers is not None and via is not None:
+            routes.add(Route(containers, index=links[docker.network].index, gateway=via))
+    return frozenset(routes)
+
+
+def sysctls(links: dict[str, Link]) -> tuple[tuple[str, str], ...]:
+    """All sysctls, as paths below /proc/sys and their values."""
+    devices = sorted(link.name for link in links.values())
+    return (*GLOBAL_SYSCTLS, *(pair for device in devices for pair in device_sysctls(device)))
