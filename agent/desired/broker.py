@@ -1,0 +1,33 @@
+"""What the files of our own broker are made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.desired import Document
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerTls:
+    """Files of the TLS listener, as absolute paths on the broker's node."""
+
+    cert_file: str
+    key_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class MosquittoConfig(Document):
+    """mosquitto.conf(5), with one listener. `etc` holds `acl` and `passwd`, `state` what is retained."""
+
+    host: str
+    port: int
+    etc: str = "/run/router/etc/mosquitto"
+    state: str = "/var/lib/router/mosquitto"
+    tls: BrokerTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MosquittoAcl(Document):
+    """mosquitto's ACL: who may write where below `site`'s topics."""
+
+    site: str

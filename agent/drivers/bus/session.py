@@ -1,0 +1,181 @@
+"""One connection to the broker, from the birth to the last word."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import aiomqtt
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent import wire
+from agent.drivers.bus.client import Client, expiry_of, make_client, mark_of, publish_properties
+from agent.drivers.bus.inbox import Inbox
+from agent.drivers.bus.outbox import Letter, Outbox
+from agent.drivers.bus.settings import BusConfig, BusError, Cause
+from agent.events import BusChanged, Event
+from agent.model import NodeState
+
+REPUBLISH = 120.0
+"""Seconds: mosquitto expires by wall clock, and a lifetime that nobody asks for ages."""
+ECHO_TIMEOUT = 3.0
+GOODBYE_TIMEOUT = 1.0
+_REFUSED = 0x80
+# Foreign values on our own `state` that one connection answers; more of them is another agent of our name.
+_ANSWERS = 5
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection. `wake` is set when there may be something to send; `now` is CLOCK_BOOTTIME in seconds."""
+
+    config: BusConfig
+    inbox: Inbox
+    outbox: Outbox
+    wake: asyncio.Event
+    now: Callable[[], float]
+    emit: Callable[[Event], None]
+    stood_since: float | None = None
+    _client: Client = field(init=False)
+    _id: str = field(default_factory=lambda: secrets.token_hex(4))
+    _echo: asyncio.Event = field(default_factory=asyncio.Event)
+    _answers: int = 0
+
+    async def run(self) -> None:
+        """Connect, say and hear; returns only by an exception.
+
+        Raises:
+            BusError: the broker refuses us, or something is wrong with what it does.
+            MqttError: the connection is broken.
+        """
+        will, _ = wire.encode(NodeState("lost", self._id), "state", self.now())
+        self.inbox.connected()
+        self.outbox.reset(NodeState("init", self._id))
+        self._client = make_client(self.config, will)
+        try:
+            async with self._client:
+                await self._converse()
+        finally:
+            self._client.drop()
+
+    async def announce(self, topic: str, payload: bytes) -> None:
+        """Publish an event: not retained, gone after a minute."""
+        await self._send(Letter(topic, payload, wire.EVENT_EXPIRY), retain=False)
+
+    async def _converse(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._hear(), name="bus hear")
+                group.create_task(self._speak(), name="bus speak")
+        except BaseExceptionGroup as errors:
+            for error in errors.exceptions:
+                if not isinstance(error, aiomqtt.MqttError | BusError):
+                    await self._last_word("lost")
+                    raise error from None
+            if not isinstance(errors.exceptions[0], aiomqtt.MqttError):
+                await self._last_word("lost")
+            raise errors.exceptions[0] from None
+        except asyncio.CancelledError:
+            await self._last_word("disconnected")
+            raise
+
+    async def _hear(self) -> None:
+        own = f"{wire.root(self.config.site)}/{self.config.node}/"
+        async for message in self._client.messages:
+            topic = message.topic.value
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            if topic.startswith(own):
+                self._hear_own(topic, payload, message)
+                continue
+            for event in self.inbox.heard(topic, payload, expiry_of(message), self.now()):
+                self.emit(event)
+
+    def _hear_own(self, topic: str, payload: bytes, message: aiomqtt.Message) -> None:
+        below = wire.split(self.config.site, topic)[1]
+        if below != "state":
+            if message.retain and payload:
+                self.outbox.seen(below)
+                self.wake.set()
+            return
+        if mark_of(message) == self._id.encode() and not self._echo.is_set():
+            # Sent after the subscription was granted: all that the broker had retained came before it.
+            self._echo.set()
+            for event in self.inbox.replayed():
+                self.emit(event)
+            return
+        try:
+            said = wire.decode(self.config.site, topic, payload, expiry_of(message), self.now()).fact
+        except wire.WireError:
+            said = None
+        mine = isinstance(said, NodeState) and said.session == self._id and said.state in {"init", "ready"}
+        if not mine and self._echo.is_set():
+            # The will of a session that we have left behind arrives late, or somebody else speaks in our name.
+            self._answer()
+
+    def _answer(self) -> None:
+        self._answers += 1
+        if self._answers > _ANSWERS:
+            raise BusError(
+                f"somebody else keeps writing the state of {self.config.node!r}",
+                "two containers run with one ROUTER_NODE, or the broker's ACL lets another user write there",
+                Cause.TWIN,
+            )
+        self.outbox.repeat_state()
+        self.wake.set()
+
+    async def _speak(self) -> None:
+        await self._flush()
+        granted = await self._client.subscribe(f"{wire.root(self.config.site)}/#", qos=1)
+        for code in granted:
+            if (code.value if isinstance(code, ReasonCode) else code) >= _REFUSED:
+                raise BusError(f"the broker refuses the subscription: {code}", *_MEND_ACL)
+        birth, _ = wire.encode(self.outbox.own, "state", self.now())
+        await self._send(Letter("state", birth), mark=self._id.encode())
+        try:
+            await asyncio.wait_for(self._echo.wait(), ECHO_TIMEOUT)
+        except TimeoutError:
+            raise BusError("the broker accepts the login but not the topic", *_MEND_ACL) from None
+        self.stood_since = self.now()
+        self.emit(BusChanged(connected=True))
+        while True:
+            self._answers = 0
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REPUBLISH):
+                    await self._follow()
+            self.outbox.forget()
+
+    async def _follow(self) -> None:
+        while True:
+            self.wake.clear()
+            if self.outbox.wanted is not None:
+                self.outbox.own = NodeState("ready", self._id)
+            await self._flush()
+            await self.wake.wait()
+
+    async def _flush(self) -> None:
+        letters = self.outbox.due(self.now())
+        if letters:
+            # In this order on the wire; the acknowledgements are awaited together.
+            await asyncio.gather(*(self._send(letter) for letter in letters))
+
+    async def _send(self, letter: Letter, *, retain: bool = True, mark: bytes | None = None) -> None:
+        topic = f"{wire.root(self.config.site)}/{self.config.node}/{letter.topic}"
+        properties = publish_properties(letter.expiry, mark)
+        await self._client.publish(topic, letter.payload, qos=1, retain=retain, properties=properties)
+
+    async def _last_word(self, state: str) -> None:
+        # A DISCONNECT takes the will back, and aiomqtt sends one whatever the reason.
+        said = NodeState("lost" if state == "lost" else "disconnected", self._id)
+        payload, _ = wire.encode(said, "state", self.now())
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                await self._send(Letter("state", payload))
+
+
+_MEND_ACL = (
+    "check the broker's ACL and that the user is the node's name: it must write below its own node and read the site",
+    Cause.REFUSED,
+)
