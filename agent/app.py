@@ -16,7 +16,7 @@ import structlog
 from agent import events as ev
 from agent.apply import Applier
 from agent.config import ConfigError, Settings, load
-from agent.drivers.bus import Bus, BusError
+from agent.drivers.bus import Bus, BusConfig, BusError, BusTls
 from agent.drivers.conntrack import Conntrack, ConntrackError
 from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
@@ -28,8 +28,9 @@ from agent.drivers.nft import Nft, NftError
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
-from agent.nodes import planner_for
+from agent.nodes import node_error, planner_for
 from agent.reconcile import PartError, Reconciler, Status
+from agent.reduce import reduce
 from agent.status import document
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class Place:
         """Read ROUTER_NODE, ROUTER_CONFIG, ROUTER_STATE_DIR, ROUTER_RUN_DIR. Raises ConfigError."""
         node = environ.get("ROUTER_NODE", "")
         if not node:
-            raise ConfigError.single("ROUTER_NODE is not set", "set it to the uplink's name, or to `firewall`")
+            raise node_error("it is not set", "set it to the uplink's name, or to `firewall`")
         return cls(
             node=node,
             config=Path(environ.get("ROUTER_CONFIG", "/etc/router/router.yaml")),
@@ -89,7 +90,7 @@ class Agent:
         self._clock = BoottimeClock()
         self._store = MemoryStore(place.state, settings.site.name)
         self._netlink = NetlinkWatcher()
-        self._bus = Bus.of(settings, place.node)
+        self._bus = Bus(bus_config(settings, place.node))
         self._applier = Applier(
             nft=Nft(place.run),
             route=RouteDriver(),
@@ -138,9 +139,11 @@ class Agent:
     def _recall(self) -> None:
         now = self._clock.now()
         state = State(memory=self._store.load())
-        self._loop.state = state
         for received in self._store.load_peers(now):
-            self._loop.emit(ev.FactReceived(received.node, received.topic, received.fact, received.until))
+            event = ev.FactReceived(received.node, received.topic, received.fact, received.until)
+            state = reduce(state, event, now)
+        self._loop.state = state
+        self._bus.remember(state.peers)
 
     async def _watch_leases(self) -> None:
         """The hook pokes; looking from time to time repairs a poke that was lost."""
@@ -184,6 +187,13 @@ class Agent:
                 return {"ok": not errors, "errors": errors}
             case other:
                 return {"error": f"unknown command {other!r}; known: status, poke, reload"}
+
+
+def bus_config(settings: Settings, node: str) -> BusConfig:
+    """Where this node finds the broker."""
+    bus = settings.bus
+    tls = BusTls(settings.path(bus.tls.ca_file)) if bus.tls is not None else None
+    return BusConfig(bus.host, bus.port, settings.site.name, node, settings.path(bus.password_file), tls)
 
 
 def _notify_ready(environ: Mapping[str, str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from agent.config import ConfigError, Settings
+from agent.config import ConfigError, Finding, Settings
 from agent.desired import Plan
 from agent.model import State
 
@@ -24,4 +24,9 @@ def planner_for(settings: Settings, node: str) -> Callable[[State, float], Plan]
 
         return partial(plan_ingress, settings, node)
     known = ", ".join([FIREWALL, *settings.uplinks])
-    raise ConfigError.single(f"ROUTER_NODE={node}: no such node in the configuration", f"use one of: {known}")
+    raise node_error(f"{node!r} is no node of this configuration", f"use one of: {known}")
+
+
+def node_error(message: str, mend: str) -> ConfigError:
+    """What is wrong with ROUTER_NODE or `--node`."""
+    return ConfigError([Finding("environment", 0, 0, "ROUTER_NODE", message, mend)])

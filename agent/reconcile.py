@@ -42,8 +42,8 @@ class PartError(Exception):
 class Context:
     """What a step is given: the plan, the one before it (None at first), and the observed state.
 
-    `full`: a resync, memory counts for nothing. `retry`: what failed before shall be tried again; without it a costly
-    step may answer the same input with the same error.
+    `full`: a resync, memory counts for nothing. `retry`: this step failed before and shall try again; without it a
+    costly step may leave the same input alone.
     """
 
     plan: Plan
@@ -169,8 +169,9 @@ class Reconciler:
     async def _run(self, step: Step, context: Context) -> Context:
         if step.needs & context.failed:
             return replace(context, failed=context.failed | {step.part})
+        retry = context.full or (context.retry and step.part in self._failed)
         try:
-            await step.run(context)
+            await step.run(replace(context, retry=retry))
         except self.errors as error:
             self._note(step.part, str(error) or type(error).__name__, getattr(error, "hint", ""))
             return replace(context, failed=context.failed | {step.part})
