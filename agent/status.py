@@ -22,7 +22,7 @@ def publications(
     """The status facts: a part's failure first, else the first problem a plan names for it."""
     named: dict[str, Problem] = {}
     for problem in problems:
-        named.setdefault(problem.part, problem)
+        named.setdefault(problem.part.replace("/", "."), problem)  # a topic level has no slash
     facts = []
     for part in sorted({*status, *named}):
         now = status.get(part)

@@ -43,7 +43,7 @@ def test_a_failure_comes_before_a_problem_of_the_same_part() -> None:
     assert facts == {
         "status/nft": PartStatus("nft", "abc", "refused", "look"),
         "status/route": PartStatus("route", ""),
-        "status/link/wan": PartStatus("link/wan", "", "no such link", "attach it"),
+        "status/link.wan": PartStatus("link.wan", "", "no such link", "attach it"),
     }
 
 
