@@ -25,10 +25,11 @@ from agent.drivers.lease import read_leases
 from agent.drivers.memory import MemoryStore
 from agent.drivers.netlink import NetlinkWatcher
 from agent.drivers.nft import Nft, NftError
+from agent.drivers.passwords import PasswordsError
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
-from agent.nodes import node_error, planner_for
+from agent.nodes import FIREWALL, node_error, planner_for
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
 from agent.status import document
@@ -101,13 +102,25 @@ class Agent:
             bus=self._bus,
             now=self._clock.now,
         )
+        self._applier.users_file = users_file(settings, place.node)
         self._loop = Reconciler(
             plan=planner_for(settings, place.node),
             steps=self._applier.steps(),
             clock=self._clock,
             on_ready=partial(_notify_ready, environ),
             essential=ESSENTIAL,
-            errors=(PartError, BusError, NftError, RouteError, SysctlError, ConntrackError, DaemonError, OSError),
+            errors=(
+                PartError,
+                BusError,
+                NftError,
+                RouteError,
+                SysctlError,
+                ConntrackError,
+                DaemonError,
+                DinitError,
+                PasswordsError,
+                OSError,
+            ),
         )
         self._applier.status = self._loop.status
         self._applier.problems = lambda: self._loop.problems
@@ -169,6 +182,7 @@ class Agent:
             return str(error).splitlines()
         self._loop.status["config"] = Status(since=self._clock.now())
         self._settings = settings
+        self._applier.users_file = users_file(settings, self._place.node)
         self._loop.plan = planner
         self._loop.emit(ev.Tick(resync=True))
         log.info("configuration reloaded")
@@ -194,6 +208,13 @@ def bus_config(settings: Settings, node: str) -> BusConfig:
     bus = settings.bus
     tls = BusTls(settings.path(bus.tls.ca_file)) if bus.tls is not None else None
     return BusConfig(bus.host, bus.port, settings.site.name, node, settings.path(bus.password_file), tls)
+
+
+def users_file(settings: Settings, node: str) -> Path | None:
+    """The broker's users, read by the broker's node alone."""
+    bus = settings.bus
+    ours = node == FIREWALL and bus.broker == FIREWALL and bus.users_file is not None
+    return settings.path(bus.users_file) if ours and bus.users_file is not None else None
 
 
 def _notify_ready(environ: Mapping[str, str]) -> None:

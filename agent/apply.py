@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent.desired import Plan, Problem, Publication, Ruleset, Table
 from agent.drivers.bus import Bus
@@ -15,6 +16,7 @@ from agent.drivers.conntrack import Conntrack
 from agent.drivers.daemon import Daemons
 from agent.drivers.memory import MemoryStore
 from agent.drivers.nft import Nft
+from agent.drivers.passwords import write_passwords
 from agent.drivers.route import RouteDriver, Wanted
 from agent.drivers.sysctl import Sysctl
 from agent.model import Memory
@@ -40,6 +42,7 @@ class Applier:
     status: Mapping[str, Status] = field(default_factory=dict)
     problems: Callable[[], tuple[Problem, ...]] = tuple
     remember: Callable[[Memory], None] = lambda _: None
+    users_file: Path | None = None
     _table: Table | None = None
     _ruleset: Ruleset = Ruleset("")
     _facts: tuple[Publication, ...] = ()
@@ -55,6 +58,7 @@ class Applier:
             Step("nft", self._move, needs=frozenset({"route"})),
             Step("flows", self._end_flows, needs=MOVED),
             Step("old-routes", self._remove, needs=MOVED),
+            Step("broker", self._broker),
             Step("daemons", self._daemons),
             Step("memory", self._remember),
             Step("bus", self._publish, needs=MOVED),
@@ -98,6 +102,14 @@ class Applier:
 
     async def _remove(self, context: Context) -> None:
         await self.route.remove(_wanted(context.plan), context.state)
+
+    async def _broker(self, context: Context) -> None:
+        """mosquitto's password file is hashed by its driver: no plan and no renderer ever sees a password."""
+        if self.users_file is None or not context.retry:
+            return
+        changed = write_passwords(self.users_file, self.daemons.etc / "mosquitto" / "passwd")
+        if changed and await self.daemons.control.started("mosquitto"):
+            await self.daemons.control.signal("mosquitto", "HUP")
 
     async def _daemons(self, context: Context) -> None:
         plan, before = context.plan, context.before
