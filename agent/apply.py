@@ -104,7 +104,7 @@ class Applier:
         await self.route.remove(_wanted(context.plan), context.state)
 
     async def _broker(self, context: Context) -> None:
-        """mosquitto's password file is hashed by its driver: no plan and no renderer ever sees a password."""
+        """Mosquitto's password file is hashed by its driver: no plan and no renderer ever sees a password."""
         if self.users_file is None or not context.retry:
             return
         changed = write_passwords(self.users_file, self.daemons.etc / "mosquitto" / "passwd")
