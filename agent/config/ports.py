@@ -12,7 +12,7 @@ from agent.config.parse import show
 
 _PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
-_MAX_PORT = 65535
+MAX_PORT = 65535
 
 
 class PortRange(NamedTuple):
@@ -32,16 +32,16 @@ class Ports(NamedTuple):
 
 def parse_port(value: object) -> int:
     """A port, 1 to 65535."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_PORT:
-        raise MendError(f"{show(value)} is not a port", f"write a number from 1 to {_MAX_PORT}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_PORT:
+        raise MendError(f"{show(value)} is not a port", f"write a number from 1 to {MAX_PORT}")
     return value
 
 
 def port_number(text: str) -> int:
     """A port from its digits."""
     port = int(text)
-    if not 1 <= port <= _MAX_PORT:
-        raise MendError(f"{port} is not a port", f"write a number from 1 to {_MAX_PORT}")
+    if not 1 <= port <= MAX_PORT:
+        raise MendError(f"{port} is not a port", f"write a number from 1 to {MAX_PORT}")
     return port
 
 
@@ -66,9 +66,9 @@ def parse_ports(value: object) -> tuple[PortRange, ...]:
 
 
 Port: TypeAlias = Annotated[
-    int, PlainValidator(parse_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": _MAX_PORT})
+    int, PlainValidator(parse_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PORT})
 ]
-_ONE_PORT = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": _MAX_PORT}, {"type": "string"}]}
+_ONE_PORT = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_PORT}, {"type": "string"}]}
 
 PortList: TypeAlias = Annotated[
     tuple[PortRange, ...],

@@ -1,0 +1,28 @@
+"""Cross-references: what no single key can tell. Each module yields complaints, errors and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.config.cross import bus, forwards, hosts, interfaces, names, networks, prefix, rules, transit, uplinks
+from agent.config.finding import Complaint
+from agent.config.settings import Settings
+
+_CHECKS = (
+    names.check,
+    prefix.check,
+    bus.check,
+    networks.check,
+    transit.check,
+    interfaces.check,
+    uplinks.check,
+    hosts.check,
+    rules.check,
+    forwards.check,
+)
+
+
+def complaints(settings: Settings) -> Iterator[Complaint]:
+    """All complaints about settings whose fields are good."""
+    for check in _CHECKS:
+        yield from check(settings)

@@ -1,0 +1,136 @@
+"""`hosts` and `docker_hosts`: where they live and how they are reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+
+from agent.config import plan6
+from agent.config.cross.words import there_are
+from agent.config.fields import near
+from agent.config.finding import Complaint, KeyPath
+from agent.config.host import Host
+from agent.config.settings import Settings
+from agent.config.uplink import StaticUplink
+
+_FIRST_INDEX = 2
+
+
+def check(settings: Settings) -> Iterator[Complaint]:
+    """Docker hosts, then hosts."""
+    yield from _docker_hosts(settings)
+    seen: dict[object, str] = {}
+    for name, host in settings.hosts.items():
+        path: KeyPath = ("hosts", name)
+        placed = list(_place(settings, path, host))
+        yield from placed
+        if placed:
+            continue
+        yield from _ipv4(settings, path, host)
+        yield from _suffix(settings, path, host)
+        if host.mac is None and host.ipv4 is None and host.suffix is None:
+            message, mend = f"`{name}` has no address", "add `ipv4`, `suffix` or both"
+            yield Complaint(path, message, mend, level="warning", at_key=True)
+        for key, address in (("ipv4", host.ipv4), ("suffix", settings.host_address6(name))):
+            if address is not None and seen.setdefault(address, name) != name:
+                message = f"`{name}` and `{seen[address]}` have one address, {address}"
+                yield Complaint((*path, key), message, "give each host its own")
+
+
+def _place(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
+    if (host.network is None) == (host.docker_host is None):
+        wrong = "both `network` and `docker_host`" if host.network else "neither `network` nor `docker_host`"
+        yield Complaint(path, wrong, "write one of the two: where the host lives", at_key=True)
+    elif host.network is not None and host.network not in settings.networks:
+        mend = near(host.network, settings.networks, there_are(settings.networks, "networks"))
+        yield Complaint((*path, "network"), f"there is no network `{host.network}`", mend)
+    elif host.docker_host is not None and host.docker_host not in settings.docker_hosts:
+        mend = near(host.docker_host, settings.docker_hosts, there_are(settings.docker_hosts, "docker_hosts"))
+        yield Complaint((*path, "docker_host"), f"there is no docker host `{host.docker_host}`", mend)
+    elif host.docker_host is not None and settings.docker_hosts[host.docker_host].network not in settings.networks:
+        mend = "mend the docker host's `network` first"
+        yield Complaint((*path, "docker_host"), f"`{host.docker_host}` lives in no network", mend)
+
+
+def _ipv4(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
+    if host.docker_host is not None:
+        for key in ("ipv4", "mac"):
+            if getattr(host, key) is not None:
+                message = "a container is reached by its IPv6 address alone"
+                yield Complaint((*path, key), message, f"delete `{key}`", at_key=True)
+        return
+    if host.ipv4 is None or host.network is None:
+        return
+    ipv4, at = settings.networks[host.network].ipv4, (*path, "ipv4")
+    if ipv4 is None:
+        mend = f"add `ipv4` to `{host.network}`, or delete it here"
+        yield Complaint(at, f"`{host.network}` has no IPv4", mend)
+    elif host.ipv4 not in ipv4.network:
+        yield Complaint(
+            at, f"{host.ipv4} is not in `{host.network}`, {ipv4.network}", f"write an address of {ipv4.network}"
+        )
+    elif owner := _reserved(host.ipv4, ipv4.ip, (ipv4.network.network_address, ipv4.network.broadcast_address)):
+        yield Complaint(at, f"{host.ipv4} is {owner}", f"write another address of {ipv4.network}")
+
+
+def _reserved(address: IPv4Address, firewall: IPv4Address, ends: tuple[IPv4Address, IPv4Address]) -> str:
+    """Whose address it is already, empty when nobody's."""
+    if address == firewall:
+        return "the firewall's own address"
+    return "the network's own or its broadcast address" if address in ends else ""
+
+
+def _suffix(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
+    if host.suffix is None:
+        return
+    at, bits = (*path, "suffix"), plan6.CONTAINER_SUFFIX_BITS if host.docker_host else plan6.SUFFIX_BITS
+    if int(host.suffix) >> bits:
+        yield Complaint(at, f"{host.suffix} has more than the low {bits} bits", 'write the end alone, like "::5"')
+    elif not int(host.suffix) or (host.docker_host is None and int(host.suffix) == 1):
+        owner = (
+            "the network's own address (RFC 4291: all routers)" if not int(host.suffix) else "the firewall's address"
+        )
+        yield Complaint(at, f"{host.suffix} is {owner}", 'write another suffix, like "::5"')
+    elif host.network is not None and settings.network_prefix(host.network) is None:
+        mend = f"add `subnet` to `{host.network}`, or delete `suffix`"
+        yield Complaint(at, f"`{host.network}` has no IPv6 prefix", mend)
+
+
+def _docker_hosts(settings: Settings) -> Iterator[Complaint]:
+    first: dict[object, str] = {}
+    for name, host in settings.docker_hosts.items():
+        path: KeyPath = ("docker_hosts", name)
+        if host.network not in settings.networks:
+            mend = near(host.network, settings.networks, there_are(settings.networks, "networks"))
+            yield Complaint((*path, "network"), f"there is no network `{host.network}`", mend)
+            continue
+        if not _FIRST_INDEX <= host.index < plan6.INDEX_LIMIT:
+            why = {0: "0 is kept free", 1: "1 is the uplink's own"}.get(
+                host.index, f"{host.index:#x} does not fit 12 bits"
+            )
+            yield Complaint((*path, "index"), why, f"write 0x2 to {plan6.INDEX_LIMIT - 1:#x}")
+            continue
+        prefix = settings.docker_prefix(name)
+        if prefix is None:
+            mend = f"add `subnet` to `{host.network}`, or take a `site.prefix` that is a /64"
+            yield Complaint((*path, "network"), f"`{host.network}` has no /64 to number docker hosts in", mend)
+        elif prefix in first:
+            message = f"`{name}` and `{first[prefix]}` have one index, {host.index:#x}"
+            yield Complaint((*path, "index"), message, "give each docker host its own")
+        else:
+            first[prefix] = name
+            yield from _in_the_way(settings, path, name)
+
+
+def _in_the_way(settings: Settings, path: KeyPath, name: str) -> Iterator[Complaint]:
+    """What else lives in a docker host's /76."""
+    prefix, mine = settings.docker_prefix(name), settings.docker_hosts[name].network
+    for other in settings.networks:
+        theirs = settings.network_prefix(other)
+        if prefix and theirs and other != mine and theirs.overlaps(prefix):
+            message = f"{prefix} lies in {theirs}, the prefix of network `{other}`"
+            yield Complaint((*path, "index"), message, f"delete `subnet` of `{other}`, or give `{mine}` one of its own")
+    for uplink, found in settings.uplinks.items():
+        if prefix and isinstance(found, StaticUplink) and found.ipv6 and found.ipv6.address.ip in prefix:
+            message = f"{prefix} holds {found.ipv6.address.ip}, the address of uplink `{uplink}`"
+            yield Complaint((*path, "index"), message, "take another index")

@@ -1,0 +1,101 @@
+"""`networks`: their subnets, pools and uplinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Interface, IPv4Network
+
+from agent.config.cross.words import unknown_uplinks
+from agent.config.finding import Complaint, KeyPath
+from agent.config.network import Network
+from agent.config.plan6 import NETWORK_LENGTH
+from agent.config.settings import Settings
+from agent.config.uplink import StaticUplink, WireguardUplink
+
+_LONGEST_LEASE = 0xFFFFFFFE  # RFC 2131 section 3.3: all ones is infinity
+
+
+def check(settings: Settings) -> Iterator[Complaint]:
+    """Each network by itself, then each against the others."""
+    for name, network in settings.networks.items():
+        path: KeyPath = ("networks", name)
+        yield from _dhcp4(path, network)
+        yield from _dhcp6(settings, path, network)
+        yield from unknown_uplinks(settings, (*path, "uplinks"), network.uplinks)
+        vms = any(host.network == name for host in settings.docker_hosts.values())
+        if network.ipv4 is None and network.subnet is None and not vms:
+            message, mend = f"`{name}` has neither `ipv4` nor `subnet`", "add one of them"
+            yield Complaint(path, message, mend, level="warning", at_key=True)
+    yield from _subnets(settings)
+    yield from _overlaps(settings)
+
+
+def _dhcp4(path: KeyPath, network: Network) -> Iterator[Complaint]:
+    dhcp, ipv4 = network.dhcp4, network.ipv4
+    if dhcp is None:
+        return
+    if ipv4 is None:
+        yield Complaint(
+            (*path, "dhcp4"), "DHCPv4 without an IPv4 network", "add `ipv4: …`, or delete `dhcp4`", at_key=True
+        )
+        return
+    pool, net = (*path, "dhcp4", "pool"), ipv4.network
+    if dhcp.pool.first not in net or dhcp.pool.last not in net:
+        yield Complaint(pool, f"the pool {dhcp.pool} is not inside {net}", f"choose addresses of {net}")
+    elif dhcp.pool.first == net.network_address or dhcp.pool.last == net.broadcast_address:
+        mend = f"stay between {net[1]} and {net[-2]}"
+        yield Complaint(pool, f"the pool {dhcp.pool} holds the network's own or its broadcast address", mend)
+    elif ipv4.ip in dhcp.pool:
+        mend = (
+            f"leave {ipv4.ip} out of the pool, or give the firewall another address (`ipv4: ADDRESS/{net.prefixlen}`)"
+        )
+        yield Complaint(pool, f"the pool {dhcp.pool} holds {ipv4.ip}, the firewall's address", mend)
+    if not 1 <= dhcp.lease <= _LONGEST_LEASE:
+        yield Complaint((*path, "dhcp4", "lease"), "a lease that no client can hold", "write 1s to 49710d, like 12h")
+
+
+def _dhcp6(settings: Settings, path: KeyPath, network: Network) -> Iterator[Complaint]:
+    dhcp, length = network.dhcp6, settings.site.prefix.prefixlen
+    if dhcp.mode == "stateful" and network.subnet is None:
+        mend = "add `subnet: 0x…`, or take `mode: stateless`"
+        yield Complaint((*path, "dhcp6", "mode"), "stateful DHCPv6 without an IPv6 prefix", mend)
+    if dhcp.delegate is not None and dhcp.delegate <= length:
+        message = f"a /{dhcp.delegate} cannot be delegated out of {settings.site.prefix}"
+        yield Complaint((*path, "dhcp6", "delegate"), message, f"write {length + 1} to {NETWORK_LENGTH}")
+
+
+def _subnets(settings: Settings) -> Iterator[Complaint]:
+    prefix = settings.site.prefix
+    limit = 1 << max(0, NETWORK_LENGTH - prefix.prefixlen)
+    first: dict[int, str] = {}
+    for name, network in settings.networks.items():
+        if network.subnet is None:
+            continue
+        path = ("networks", name, "subnet")
+        if network.subnet >= limit:
+            mend = f"write 0x0 to {limit - 1:#x}" if limit > 1 else "write 0x0 for the one /64 there is"
+            yield Complaint(path, f"{network.subnet:#x} does not fit into {prefix}, which has {limit} /64s", mend)
+        elif network.subnet in first:
+            message = f"`{name}` and `{first[network.subnet]}` have one subnet, {network.subnet:#x}"
+            yield Complaint(path, message, "give each network a number of its own")
+        first.setdefault(network.subnet, name)
+
+
+def _overlaps(settings: Settings) -> Iterator[Complaint]:
+    taken = [(f"the network of uplink `{name}`", net) for name, net in _uplink_networks(settings)]
+    for name, network in settings.networks.items():
+        if (net := network.ipv4_network) is None:
+            continue
+        for other, theirs in taken:
+            if net.overlaps(theirs):
+                message = f"{net} overlaps {theirs}, {other}"
+                yield Complaint(("networks", name, "ipv4"), message, "choose networks that do not overlap")
+        taken.append((f"network `{name}`", net))
+
+
+def _uplink_networks(settings: Settings) -> Iterator[tuple[str, IPv4Network]]:
+    for name, uplink in settings.uplinks.items():
+        if isinstance(uplink, StaticUplink) and uplink.ipv4:
+            yield name, uplink.ipv4.address.network
+        if isinstance(uplink, WireguardUplink):
+            yield from ((name, own.network) for own in uplink.addresses if isinstance(own, IPv4Interface))

@@ -1,0 +1,38 @@
+"""`rules`: words that mean something, and addresses to match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.config.fields import near
+from agent.config.finding import Complaint, KeyPath
+from agent.config.rule import Rule
+from agent.config.settings import ANY, FIREWALL, INTERNET, Settings
+
+_WORDS = (INTERNET, FIREWALL, ANY)
+
+
+def check(settings: Settings) -> Iterator[Complaint]:
+    """Each word of each rule."""
+    known = (*settings.networks, *settings.hosts, *_WORDS)
+    for number, rule in enumerate(settings.rules):
+        for key, words in (("from", rule.from_), ("to", rule.to)):
+            for place, word in enumerate(words):
+                path: KeyPath = ("rules", number, key, place)
+                if word in settings.docker_hosts:
+                    mend = "write its network, or a host that lives on it"
+                    yield Complaint(path, f"`{word}` is a docker host, not a zone", mend)
+                elif word not in known:
+                    mend = near(word, known, f"write one of {', '.join(known)}")
+                    yield Complaint(path, f"there is no network or host `{word}`", mend)
+                elif word in settings.hosts:
+                    yield from _host(settings, path, rule, word)
+
+
+def _host(settings: Settings, path: KeyPath, rule: Rule, name: str) -> Iterator[Complaint]:
+    host = settings.hosts[name]
+    addresses = {4: host.ipv4, 6: host.suffix}
+    if all(addresses[family] is None for family in rule.families):
+        lacking = {("ipv4"): "`ipv4`", "ipv6": "`suffix`"}.get(rule.family or "", "`ipv4` or `suffix`")
+        message = f"`{name}` has no address that this rule could match"
+        yield Complaint(path, message, f"add {lacking} to the host")
