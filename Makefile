@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 BENCH ?=
 
-.PHONY: setup packages demo test check bench docs clean
+.PHONY: setup packages demo test check bench docs engine engine-down images clean
 
 setup: .venv/.done
 
@@ -32,6 +32,18 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+# A private Docker engine from Debian packages, for machines without one; where Docker runs, that one is used.
+engine: setup
+	@sh tests/packages.sh engine
+	@$(BIN)/python -m tests.engine.engine up
+
+engine-down:
+	@$(BIN)/python -m tests.engine.engine down
+
+# The router's two images and the emulators of the demos, in order. DINIT_DIR: see docs/operations.md.
+images: setup
+	@$(BIN)/python -m tests.engine.images
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

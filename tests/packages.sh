@@ -8,6 +8,13 @@ packages="
   dhcpcd-base kea-dhcp4-server kea-dhcp6-server radvd mosquitto mosquitto-clients
   conntrack tcpdump iperf3 bind9-utils
 "
+# Further groups are arguments: `sh tests/packages.sh engine`.
+for group in "$@"; do
+    case $group in
+    engine) packages="$packages mmdebstrap runc iptables" ;;
+    *) echo "no group of packages is named $group; there is: engine" >&2; exit 2 ;;
+    esac
+done
 missing=
 for package in $packages; do
     [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)" = "install ok installed" ] || missing="$missing $package"

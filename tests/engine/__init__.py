@@ -1,0 +1,1 @@
+"""The images and compose projects in a real Docker engine: the host's, or one made from Debian packages."""
