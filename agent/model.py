@@ -23,13 +23,17 @@ PROTOCOL_KERNEL = 2
 PROTOCOL_RA = 9
 PROTOCOL_DHCP = 16
 PROTOCOL_OURS = 98
+LINK_OURS = "container-router"
 TABLE_MAIN = 254
 SCOPE_LINK = 253
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A network device as rtnetlink(7) shows it. `parent` is an ifindex in this namespace, of a VLAN or macvlan."""
+    """A network device as rtnetlink(7) shows it. `parent` is an ifindex in this namespace, of a VLAN or macvlan.
+
+    `alias` is IFLA_IFALIAS: `LINK_OURS` on the links that the agent made.
+    """
 
     index: int
     name: str
@@ -41,6 +45,7 @@ class Link:
     kind: str = ""
     parent: int | None = None
     vlan: int | None = None
+    alias: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,16 @@ class PolicyRule:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A neighbour entry. `state` is the NUD state in lower case: permanent, reachable, stale, failed, …"""
+    """A neighbour entry. `state` is the NUD state in lower case: permanent, reachable, stale, failed, …
+
+    `protocol` is the observed NDA_PROTOCOL: ours on the entries that the agent made; a desired entry need not say it.
+    """
 
     index: int
     ip: IPAddress
     mac: str = ""
     state: str = "permanent"
+    protocol: int = 0
 
 
 @dataclass(frozen=True, slots=True)
