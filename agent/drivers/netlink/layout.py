@@ -32,6 +32,7 @@ class IFLA:
     WIRELESS = 11
     OPERSTATE = 16
     LINKINFO = 18
+    IFALIAS = 20
     EXT_MASK = 29
     LINK_NETNSID = 37
     PERM_ADDRESS = 54
@@ -84,6 +85,7 @@ class NDA:
 
     DST = 1
     LLADDR = 2
+    PROTOCOL = 12
 
 
 class MalformedError(ValueError):

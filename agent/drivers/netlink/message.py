@@ -148,6 +148,7 @@ def link(data: bytes, start: int, end: int) -> Link | None:
         kind=kind,
         parent=parent,
         vlan=vlan,
+        alias=_text(found.get(IFLA.IFALIAS, b"")),
     )
 
 
@@ -279,5 +280,9 @@ def neighbour(data: bytes, start: int, end: int) -> Neighbour | None:
     if NDA.DST not in found:
         return None
     return Neighbour(
-        index=index, ip=_address(family, found[NDA.DST]), mac=_mac(found.get(NDA.LLADDR)), state=STATES.get(state, "")
+        index=index,
+        ip=_address(family, found[NDA.DST]),
+        mac=_mac(found.get(NDA.LLADDR)),
+        state=STATES.get(state, ""),
+        protocol=found[NDA.PROTOCOL][0] if NDA.PROTOCOL in found else 0,
     )
