@@ -15,7 +15,7 @@ from agent.plan.networks import subnets6
 
 UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193
 # Without uplinks there need be no DMZ: a link that nobody has.
-NO_TRANSIT = Zone(name="", device="-")
+NO_TRANSIT = Zone(name="_", device="-")
 _Ports = tuple[tuple[int, int], ...]
 
 

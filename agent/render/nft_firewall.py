@@ -1,0 +1,152 @@
+"""The firewall's nftables rules: one table, static chains; what events change are map elements.
+
+Order of a packet: raw (sources and bogons, before connection tracking) → mangle (the mark, by which the routing table
+is chosen) → input or forward (state first, then one look-up by the pair of devices) → output.
+Chains are named `<place>_<zone>[_<zone>]`: no such name is a keyword of nft.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from types import MappingProxyType
+
+from agent.desired import Ruleset
+from agent.desired.firewall import FirewallPolicy, FirewallTable
+from agent.render.nft_firewall_filter import forward_chains
+from agent.render.nft_firewall_local import input_chains, output_chains
+from agent.render.nft_firewall_rules import counters
+from agent.render.nft_text import braced, quoted, sized_set
+
+# RFC 6890, RFC 6092 REC-3: never the source or destination of a packet that comes from outside or goes there.
+# Documentation prefixes are let pass: test networks are made of them (a deviation from REC-3).
+BOGONS4 = ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4")
+BOGONS6 = ("::/96", "::ffff:0:0/96", "100::/64", "2001:10::/28", "fec0::/10", "fe80::/10", "ff00::/8")
+# Destinations that are no business of an uplink, besides the networks themselves.
+MULTICAST4 = ("224.0.0.0/4", "255.255.255.255")
+LOCAL6 = ("fe80::/10", "ff00::/8")
+UNSPECIFIED = ("nd-neighbor-solicit", "nd-router-solicit", "mld-listener-report", "mld2-listener-report")
+
+
+def _sets(policy: FirewallPolicy) -> list[str]:
+    networks = (*policy.zones, policy.transit)
+    internal4 = sorted({subnet for zone in networks for subnet in zone.subnets4})
+    transit6 = ("fe80::/10", *map(str, policy.transit.subnets6))
+    forwards = (
+        f"{f.address} . {f.protocol} . {f.first if f.first == f.last else f'{f.first}-{f.last}'}"
+        for f in policy.forwards
+    )
+    return [
+        "map ingress { type ether_addr : mark; }",
+        "map choice4 { type ifname : mark; }",
+        "map choice6 { type ifname : mark; }",
+        "map ext4 { type ipv4_addr : mark; flags interval; }",
+        "map ext6 { type ipv6_addr : mark; flags interval; }",
+        sized_set("networks4", "ipv4_addr", map(str, internal4)),
+        sized_set("internal4", "ipv4_addr", (*map(str, internal4), *MULTICAST4)),
+        sized_set("internal6", "ipv6_addr", (str(policy.internal6), *LOCAL6)),
+        sized_set("transit4", "ipv4_addr", map(str, policy.transit.subnets4)),
+        sized_set("transit6", "ipv6_addr", transit6),
+        sized_set("bogons4", "ipv4_addr", BOGONS4),
+        sized_set("bogons6", "ipv6_addr", BOGONS6),
+        sized_set("forwards4", "ipv4_addr . inet_proto . inet_service", forwards, counter=True),
+    ]
+
+
+def _spoof(policy: FirewallPolicy) -> Iterable[list[str]]:
+    """Sources: each network's own only (RFC 6092 REC-5), from outside nothing of ours (REC-6); routing header 0."""
+    dispatch = [f"{quoted(zone.device)} : goto spoof_{zone.name}" for zone in policy.zones]
+    dispatch.append(f"{quoted(policy.transit.device)} : goto spoof_internet")
+    dispatch += [f"{quoted(device)} : drop" for device in policy.closed]
+    yield [
+        "chain raw_spoof {",
+        "    type filter hook prerouting priority raw; policy accept;",
+        "    rt type 0 counter drop",
+        f"    iifname vmap {braced(dispatch)}",
+        "}",
+    ]
+    # A host that has no address yet: DHCP, IGMP, duplicate address detection, router solicitation, MLD.
+    nobody = [
+        "    ip saddr 0.0.0.0 udp dport 67 return",
+        "    ip saddr 0.0.0.0 ip protocol igmp return",
+        f"    ip6 saddr :: icmpv6 type {braced(UNSPECIFIED)} return",
+    ]
+    for zone in policy.zones:
+        own4 = [f"    ip saddr {braced(map(str, zone.subnets4))} return"] if zone.subnets4 else []
+        own6 = f"    ip6 saddr {braced((*map(str, zone.subnets6), 'fe80::/10'))} return"
+        yield [f"chain spoof_{zone.name} {{", *own4, own6, *nobody, "    counter drop", "}"]
+    outside = [f"    ip6 saddr {braced(map(str, policy.outside6))} return"] if policy.outside6 else []
+    local = [] if policy.local_outside else ["    ip6 saddr fc00::/7 counter drop"]
+    yield [
+        "chain spoof_internet {",
+        "    ip saddr @transit4 return",
+        "    ip6 saddr @transit6 return",
+        *nobody,
+        *outside,
+        "    ip saddr @networks4 counter drop",
+        f"    ip6 saddr {policy.internal6} counter drop",
+        "    ip saddr @bogons4 counter drop",
+        "    ip6 saddr @bogons6 counter drop",
+        *local,
+        "}",
+    ]
+
+
+def _marks(policy: FirewallPolicy) -> Iterable[list[str]]:
+    """The uplink of each packet: that of its connection, else of the ingress it came from, else the network's choice.
+
+    A packet to an uplink's own address goes to that uplink's ingress, which turns it around (hairpin).
+    """
+    dmz = quoted(policy.transit.device)
+    yield [
+        "chain mangle_mark {",
+        "    type filter hook prerouting priority mangle; policy accept;",
+        "    ct mark & 0xff != 0 meta mark set ct mark & 0xff accept",
+        "    ip daddr @internal4 goto mark_inbound",
+        "    ip6 daddr @internal6 goto mark_inbound",
+        "    meta mark set ip daddr map @ext4 accept",
+        "    meta mark set ip6 daddr map @ext6 accept",
+        "    meta nfproto ipv4 meta mark set iifname map @choice4",
+        "    meta nfproto ipv6 meta mark set iifname map @choice6",
+        "}",
+    ]
+    yield [
+        "chain mark_inbound {",
+        f"    iifname {dmz} ip saddr != @transit4 meta mark set ether saddr map @ingress",
+        f"    iifname {dmz} ip6 saddr != @transit6 meta mark set ether saddr map @ingress",
+        "}",
+    ]
+
+
+@lru_cache(maxsize=8)
+def skeleton(policy: FirewallPolicy) -> str:
+    """The complete script, without the elements that events change."""
+    blocks: list[str] = [*_sets(policy), *counters(policy)]
+    for part in (_spoof, _marks, forward_chains, input_chains, output_chains):
+        for chain in part(policy):
+            blocks += chain
+    body = "\n".join(f"    {line}" for line in blocks)
+    return f"table inet router\ndelete table inet router\ntable inet router {{\n{body}\n}}\n"
+
+
+def _mark(mark: int) -> str:
+    return f"{mark:#x}"
+
+
+def _key(network: object) -> str:
+    """A network of one address is written as that address, as nft lists it."""
+    text = str(network)
+    return text.removesuffix("/32") if "." in text else text.removesuffix("/128")
+
+
+def render_firewall(table: FirewallTable) -> Ruleset:
+    """The firewall's ruleset. The skeleton is cached: an event costs the elements."""
+    elements = {
+        "choice4": {quoted(device): _mark(mark) for device, mark in table.choice4},
+        "choice6": {quoted(device): _mark(mark) for device, mark in table.choice6},
+        "ingress": {mac: _mark(mark) for mac, mark in table.ingress},
+        "ext4": {_key(network): _mark(mark) for network, mark in table.external4},
+        "ext6": {_key(network): _mark(mark) for network, mark in table.external6},
+    }
+    frozen = {name: MappingProxyType(dict(sorted(found.items()))) for name, found in elements.items()}
+    return Ruleset(skeleton(table.policy), MappingProxyType(frozen))

@@ -1,0 +1,80 @@
+"""The firewall's input and output: what the router itself accepts and sends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.desired.firewall import FIREWALL, INTERNET, FirewallPolicy, Zone
+from agent.render.nft_firewall_rules import STATE, Pairs, chain
+from agent.render.nft_text import braced, quoted
+
+
+def _opened(zone: Zone) -> list[str]:
+    """What is open without a rule: neighbour discovery (RFC 4861), and what is served there."""
+    solicit = ", nd-router-solicit" if zone.router else ""
+    dhcp = ["udp sport 68 udp dport 67 accept"] if zone.dhcp4 else []
+    return [
+        f"icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert{solicit} }} ip6 hoplimit 255 accept",
+        "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept",
+        *dhcp,
+    ]
+
+
+def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
+    """Input: each network's own chain; an interface that is none of ours is the backstage."""
+    pairs = Pairs(policy)
+    ping = ["icmp type echo-request accept", "icmpv6 type echo-request accept"]
+    dispatch = [f"{quoted(device)} : drop" for device in policy.closed]
+    for zone in (*policy.zones, policy.transit):
+        outside: list[str] = []
+        if zone is policy.transit:
+            foreign = f"goto in_{INTERNET}" if pairs.has(INTERNET, FIREWALL) else "counter drop"
+            outside = [f"ip saddr != @transit4 {foreign}", f"ip6 saddr != @transit6 {foreign}"]
+        name = zone.name
+        lines = [*_opened(zone), *outside, *ping, *pairs.rules(zone.name, FIREWALL), "counter drop"]
+        dispatch.append(f"{quoted(zone.device)} : goto in_{name}")
+        yield chain(f"in_{name}", lines)
+    if pairs.has(INTERNET, FIREWALL):
+        lines = ["meta mark & 0xff == 0 counter drop", *pairs.rules(INTERNET, FIREWALL), "counter drop"]
+        yield chain(f"in_{INTERNET}", lines)
+    bus = [f"tcp dport {policy.bus_port} accept"] if policy.bus_port is not None else []
+    yield [
+        "chain filter_input {",
+        "    type filter hook input priority filter; policy drop;",
+        f"    {STATE}",
+        '    iifname "lo" accept',
+        f"    iifname vmap {braced(dispatch)}",
+        "    meta l4proto { icmp, ipv6-icmp } accept",
+        *(f"    {line}" for line in bus),
+        "    counter",
+        "}",
+    ]
+
+
+def output_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
+    """The router itself may send what no rule forbids it; never a redirect (IPv6 has no sysctl for that)."""
+    pairs = Pairs(policy)
+    closing = any(p.source == FIREWALL and any(r.action != "accept" for r in p.rules) for p in policy.pairs)
+    dispatch: list[str] = []
+    for zone in (*policy.zones, policy.transit) if closing else ():
+        lines = pairs.rules(FIREWALL, zone.name)
+        if zone is policy.transit:
+            far = pairs.rules(FIREWALL, INTERNET)
+            yield chain(f"self_{INTERNET}", far)
+            outside = f"goto self_{INTERNET}"
+            lines = [f"ip daddr != @transit4 {outside}", f"ip6 daddr != @transit6 {outside}", *lines]
+        dispatch.append(f"{quoted(zone.device)} : goto self_{zone.name}")
+        yield chain(f"self_{zone.name}", lines)
+    served = [
+        "ct state established,related accept",
+        "icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept",
+        "udp sport 67 accept",
+        f"oifname vmap {braced(dispatch)}",
+    ]
+    yield [
+        "chain filter_output {",
+        "    type filter hook output priority filter; policy accept;",
+        "    icmpv6 type nd-redirect counter drop",
+        *(f"    {line}" for line in (served if closing else [])),
+        "}",
+    ]
