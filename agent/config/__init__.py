@@ -21,24 +21,33 @@ Paths stay as written: `settings.path(x)` makes them relative to the configurati
 | `Settings.docker_prefix/docker_gateway/docker_address/docker_containers(name)` | /76, ::1/76, ::2, /80 |
 | `Settings.uplinks_of_forward(name)`, `.forwards_of(uplink)` | where a forward is open |
 | `Settings.base_dir`, `.path(path)` | the file's directory, a path relative to it |
+
+`load(path, environ)` gives the settings or raises `ConfigError`; `check(path, environ)` the report for people;
+`config_digest(settings)` the fingerprint nodes compare. `agent.config.schema.schema()` is the JSON Schema: it stands
+apart because it costs imports that no router needs.
 """
 
 from agent.config.addresses import AddressRange
 from agent.config.base import MendError, Noun
 from agent.config.bus import Bus, Tls
+from agent.config.digest import config_digest
 from agent.config.dns import Dns, Forwarder
+from agent.config.finding import ConfigError, Finding
 from agent.config.firewall import Firewall
 from agent.config.forward import Forward, Mapped
 from agent.config.host import DockerHost, Host, MayExpose
 from agent.config.interface import Interface
+from agent.config.loader import load, load_file
 from agent.config.log import Log
 from agent.config.network import Dhcp4, Dhcp6, Network
 from agent.config.ports import PortRange, Ports
 from agent.config.probe import Probe
+from agent.config.report import CheckReport, check, render_findings
 from agent.config.rule import Rule
 from agent.config.settings import ANY, FIREWALL, INTERNET, Role, Settings
 from agent.config.site import Site
 from agent.config.texts import Endpoint
+from agent.config.unused import UnusedKey, unused_keys
 from agent.config.uplink import (
     AnyUplink,
     DhcpUplink,
@@ -59,6 +68,8 @@ __all__ = [
     "AddressRange",
     "AnyUplink",
     "Bus",
+    "CheckReport",
+    "ConfigError",
     "Dhcp4",
     "Dhcp6",
     "DhcpUplink",
@@ -66,6 +77,7 @@ __all__ = [
     "DockerHost",
     "DynamicIPv6",
     "Endpoint",
+    "Finding",
     "Firewall",
     "Forward",
     "Forwarder",
@@ -91,5 +103,12 @@ __all__ = [
     "StaticUplink",
     "Tls",
     "TunnelIPv6",
+    "UnusedKey",
     "WireguardUplink",
+    "check",
+    "config_digest",
+    "load",
+    "load_file",
+    "render_findings",
+    "unused_keys",
 ]

@@ -28,9 +28,6 @@ class Noun(BaseModel):
         frozen=True,
         extra="forbid",
         strict=True,
-        populate_by_name=True,
-        use_attribute_docstrings=False,
-        validate_default=False,
         hide_input_in_errors=True,
         defer_build=True,
     )

@@ -54,11 +54,16 @@ class Finding:
         return f"{self.place}: {key}{self.message}; to mend: {self.mend}"
 
 
+def by_place(finding: Finding) -> tuple[str, int, int, str, str]:
+    """Sorts findings as they stand in their files."""
+    return (finding.file, finding.line, finding.column, finding.key, finding.message)
+
+
 class ConfigError(Exception):
     """A configuration that cannot be used: all findings of the phase that failed (syntax, fields, cross-references)."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        self.findings = tuple(sorted(findings, key=lambda f: (f.file, f.line, f.column, f.key, f.message)))
+        self.findings = tuple(sorted(findings, key=by_place))
         super().__init__("\n".join(str(finding) for finding in self.findings))
 
 

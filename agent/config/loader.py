@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,17 @@ from agent.config.cross import complaints
 from agent.config.document import Document, decode, parse
 from agent.config.environment import FILE, overrides, variable
 from agent.config.fields import complaint
-from agent.config.finding import Complaint, ConfigError, Finding, KeyPath, written
+from agent.config.finding import Complaint, ConfigError, Finding, KeyPath, by_place, written
 from agent.config.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Good settings, the warnings about them, and the document they were read from."""
+
+    settings: Settings
+    warnings: tuple[Finding, ...]
+    document: Document
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -21,22 +31,22 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
     No file but this one is opened: secrets are read by the node that uses them, when it runs.
     """
-    return load_with_warnings(path, environ)[0]
+    return load_file(path, environ).settings
 
 
-def load_with_warnings(path: Path, environ: Mapping[str, str]) -> tuple[Settings, tuple[Finding, ...]]:
-    """As `load`, and the warnings."""
+def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """As `load`, with the warnings and the document."""
     overriding, findings = overrides(environ)
     try:
         document = read(path)
     except ConfigError as error:
         raise ConfigError([*error.findings, *findings]) from None
     settings = _fields(document, overriding, findings)
-    settings._base_dir = path.resolve().parent  # noqa: SLF001 -- no key of the file, so no field
+    settings._base_dir = path.absolute().parent  # noqa: SLF001 -- no key of the file, so no field
     found = [place(document, overriding, each) for each in complaints(settings)]
     if errors := [finding for finding in found if finding.level == "error"]:
-        raise ConfigError(errors)
-    return settings, tuple(found)
+        raise ConfigError([*errors, *(finding for finding in found if finding.level == "warning")])
+    return Loaded(settings, tuple(sorted(found, key=by_place)), document)
 
 
 def read(path: Path) -> Document:

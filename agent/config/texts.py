@@ -59,6 +59,14 @@ def parse_duration(value: object) -> float:
     return number / 1000 if matched[2] == "ms" else number * UNITS[matched[2]]
 
 
+def duration_text(seconds: float) -> str:
+    """A duration as people write it: the largest unit that leaves a whole number."""
+    for unit, worth in reversed(UNITS.items()):
+        if seconds >= worth and (seconds / worth).is_integer():
+            return f"{int(seconds / worth)}{unit}"
+    return f"{round(seconds * 1000)}ms"
+
+
 def parse_mac(value: object) -> str:
     """A MAC address, made lower case; a group address is no address of a device."""
     if not isinstance(value, str) or not _MAC.fullmatch(value):
