@@ -93,7 +93,7 @@ class Agent:
         self._netlink = NetlinkWatcher()
         self._bus = Bus(bus_config(settings, place.node))
         self._applier = Applier(
-            nft=Nft(place.run),
+            nft=Nft(run_dir=place.run),
             route=RouteDriver(),
             sysctl=Sysctl(),
             conntrack=Conntrack(),
@@ -101,6 +101,7 @@ class Agent:
             store=self._store,
             bus=self._bus,
             now=self._clock.now,
+            resync=self._netlink.resync,
         )
         self._applier.users_file = users_file(settings, place.node)
         self._loop = Reconciler(

@@ -6,7 +6,7 @@ end, then old routes away, then daemon files, then publish: only what was applie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,10 @@ from agent.status import fingerprint, publications
 MOVED = frozenset({"route", "nft"})
 
 
+async def _nothing() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Applier:
     """The drivers, and what each was last given where that saves work."""
@@ -42,6 +46,7 @@ class Applier:
     status: Mapping[str, Status] = field(default_factory=dict)
     problems: Callable[[], tuple[Problem, ...]] = tuple
     remember: Callable[[Memory], None] = lambda _: None
+    resync: Callable[[], Awaitable[None]] = _nothing
     users_file: Path | None = None
     _table: Table | None = None
     _ruleset: Ruleset = Ruleset("")
@@ -74,8 +79,10 @@ class Applier:
         await self.route.aclose()
 
     async def _close(self, context: Context) -> None:
-        if context.full and context.before is not None and not await self.nft.verify():
-            self.nft.forget()
+        if context.full and context.before is not None:
+            await self.resync()  # what it finds comes as an event, for the next turn
+            if not await self.nft.verify():
+                self.nft.forget()
         if context.plan.nft is not self._table and context.plan.nft != self._table:
             self._ruleset = render_ruleset(context.plan.nft)
         self._table = context.plan.nft

@@ -96,7 +96,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from agent.config import schema  # noqa: PLC0415
+    from agent.config.schema import schema  # noqa: PLC0415
 
     sys.stdout.write(json.dumps(schema(), indent=2) + "\n")
     return 0
