@@ -1,1 +1,45 @@
 """Pure rendering: a value of `desired` in, text out; sorted, deterministic, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.desired import ConfigFile, Document, Ruleset, Table
+from agent.desired.broker import MosquittoAcl, MosquittoConfig
+from agent.desired.firewall import FirewallTable, KeaDhcp4Config, RadvdConfig
+from agent.desired.ingress import DhcpcdConfig, IngressTable, PppPeer, PppSecrets, WireguardConfig
+from agent.render.dhcpcd import render_dhcpcd
+from agent.render.kea import render_kea_dhcp4
+from agent.render.mosquitto import render_mosquitto, render_mosquitto_acl
+from agent.render.nft_firewall import render_firewall
+from agent.render.nft_ingress import render_ingress
+from agent.render.ppp import render_ppp_peer, render_ppp_secrets
+from agent.render.radvd import render_radvd
+from agent.render.wireguard import render_wireguard
+
+# One renderer per kind of value: a new kind adds its line here.
+_RULESETS: dict[type[Table], Callable[[Any], Ruleset]] = {
+    FirewallTable: render_firewall,
+    IngressTable: render_ingress,
+}
+_FILES: dict[type[Document], Callable[[Any], ConfigFile]] = {
+    DhcpcdConfig: render_dhcpcd,
+    KeaDhcp4Config: render_kea_dhcp4,
+    MosquittoAcl: render_mosquitto_acl,
+    MosquittoConfig: render_mosquitto,
+    PppPeer: render_ppp_peer,
+    PppSecrets: render_ppp_secrets,
+    RadvdConfig: render_radvd,
+    WireguardConfig: render_wireguard,
+}
+
+
+def render_ruleset(table: Table) -> Ruleset:
+    """The nftables rules of a container. KeyError for a table of no known role."""
+    return _RULESETS[type(table)](table)
+
+
+def render_file(document: Document) -> ConfigFile:
+    """A generated file. KeyError for a document of no known kind."""
+    return _FILES[type(document)](document)

@@ -1,0 +1,89 @@
+"""The skeleton of an ingress's nftables rules: all that does not change with an address or a prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from ipaddress import IPv6Network
+
+from agent.desired.ingress import Forward, IngressStatic
+from agent.render.nft_ingress_chains import ULA, chains, prefixes
+from agent.render.nft_text import braced, quoted, sized_set
+
+
+@lru_cache(maxsize=8)
+def skeleton(static: IngressStatic) -> str:
+    """A complete nft script: declares, deletes and declares again each of our tables. The dynamic parts are empty."""
+    lines = [
+        "table inet router",
+        "delete table inet router",
+        "table netdev router",
+        "delete table netdev router",
+        "table inet router {",
+        *(f"  {line}" for line in (*_sets(static), *chains(static))),
+        "}",
+        *_guard(static),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _sets(static: IngressStatic) -> list[str]:
+    same, other = _forwards(static.forwards)
+    return [
+        "# facts of the moment: the uplink's own addresses, what is mapped, the sources of NAT and where it is on",
+        "set own4 { type ipv4_addr; }",
+        "set own6 { type ipv6_addr; }",
+        "set reserved6 { type ipv6_addr; }",
+        "set mapped6 { type ipv6_addr; flags interval; }",
+        "map nat44 { type ifname : ipv4_addr; }",
+        "map nat66 { type ifname : ipv6_addr; }",
+        "set open4 { type ifname; }",
+        "set open6 { type ifname; }",
+        "# of the configuration",
+        sized_set("internal4", "ipv4_addr", prefixes(static.internal4)),
+        sized_set("internal6", "ipv6_addr", prefixes(static.internal6)),
+        f"map forward_same {{ type inet_proto . inet_service : ipv4_addr; flags interval; {_elements(same)}}}",
+        f"map forward_other {{ type inet_proto . inet_service : ipv4_addr . inet_service; {_elements(other)}}}",
+    ]
+
+
+def _forwards(forwards: Iterable[Forward]) -> tuple[list[str], list[str]]:
+    """Ports that stay as they are, by range, and ports that change, one by one: nft shifts no range."""
+    same, other = [], []
+    for forward in forwards:
+        if forward.first == forward.to_first:
+            ports = f"{forward.first}" if forward.first == forward.last else f"{forward.first}-{forward.last}"
+            same.append(f"{forward.protocol} . {ports} : {forward.to}")
+        else:
+            shift = forward.to_first - forward.first
+            other += [
+                f"{forward.protocol} . {port} : {forward.to} . {port + shift}"
+                for port in range(forward.first, forward.last + 1)
+            ]
+    return same, other
+
+
+def _elements(found: list[str]) -> str:
+    return f"elements = {{ {', '.join(found)} }}; " if found else ""
+
+
+def _guard(static: IngressStatic) -> list[str]:
+    """The last word, on the device itself: no internal address leaves, whatever the other chains did.
+
+    It sees what a flowtable sends too. A device that is gone is not named: some kernels refuse it.
+    """
+    if static.wan is None:
+        return []
+    inner: list[IPv6Network] = [prefix for prefix in static.internal6 if prefix not in static.routed6]
+    lines = [
+        f"# {static.wan} is link {static.wan_index}: a successor of the same name needs the hook anew",
+        "table netdev router {",
+        "  chain guard {",
+        f"    type filter hook egress device {quoted(static.wan)} priority filter; policy accept;",
+        f"    ip6 saddr {braced(prefixes([*inner, ULA]))} drop",
+        f"    ip6 daddr {braced(prefixes([*inner, ULA]))} drop",
+    ]
+    if static.internal4:
+        found = braced(prefixes(static.internal4))
+        lines += [f"    ip saddr {found} drop", f"    ip daddr {found} drop"]
+    return [*lines, "  }", "}"]
