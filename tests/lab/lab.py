@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from tests.lab import router
 from tests.lab.links import wire
 from tests.lab.node import LAB, Node
-from tests.lab.topology import NODES, SPECS
+from tests.lab.router import Services
+from tests.lab.topology import NODES, ROUTERS, SPECS, NodeSpec
 
 
 class LabError(RuntimeError):
@@ -23,17 +25,19 @@ class LabError(RuntimeError):
 class Lab:
     """The topology of tests/lab/topology.py, running. A context manager; leaving it removes every trace.
 
-    `nodes`: build these only (the switch always is); default all. Nothing but wires and addresses exists at first;
-    `start_*` start daemons.
+    `nodes`: build these only (the switch always is); default all. `config`: the text of the router's configuration,
+    default tests/lab/router.yaml. Nothing but wires and addresses exists at first; `start_*` start daemons.
     """
 
-    def __init__(self, *, nodes: Iterable[str] | None = None) -> None:
+    def __init__(self, *, nodes: Iterable[str] | None = None, config: str | None = None) -> None:
         wanted = set(SPECS) if nodes is None else {"switch", *nodes}
         if unknown := wanted - set(SPECS):
             raise LabError(f"no such node: {', '.join(sorted(unknown))}")
         self._specs = [spec for spec in NODES if spec.name in wanted]
         self._holder: subprocess.Popen[bytes] | None = None
+        self._config = router.CONFIG.read_text() if config is None else config
         self.nodes: dict[str, Node] = {}
+        self.services: dict[str, Services] = {}
 
     def __enter__(self) -> Self:
         try:
@@ -54,8 +58,9 @@ class Lab:
         """What the names of the network namespaces begin with: `ip netns exec <prefix>-kpn …`."""
         return f"lab-{os.getpid()}-{id(self) & 0xFFFF:04x}"
 
-    def _files(self, name: str) -> dict[str, Any]:
-        return {"/etc/resolv.conf": {"text": ""}, "/etc/hostname": {"text": f"{name}\n"}}
+    def _files(self, spec: NodeSpec) -> dict[str, Any]:
+        own = {"/etc/resolv.conf": {"text": ""}, "/etc/hostname": {"text": f"{spec.name}\n"}}
+        return own | router.files(spec, self._config)
 
     def _hold(self) -> None:
         """Start the holder, whose end is bound to ours by a pipe: even a killed lab leaves nothing."""
@@ -63,13 +68,22 @@ class Lab:
         self._holder = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         assert self._holder.stdin is not None
         assert self._holder.stdout is not None
-        nodes = [{"name": s.name, "files": self._files(s.name), "sysctls": s.sysctls} for s in self._specs]
+        nodes = [{"name": s.name, "files": self._files(s), "sysctls": s.sysctls} for s in self._specs]
         self._holder.stdin.write(json.dumps([self.prefix, nodes]).encode() + b"\n")
         self._holder.stdin.flush()
         answer = json.loads(self._holder.stdout.readline() or '{"error": "the holder died; run as root"}')
         if "error" in answer:
             raise LabError(answer["error"])
-        self.nodes = {spec.name: Node(spec, answer[spec.name], {}) for spec in self._specs}
+        self.nodes = {s.name: Node(s, answer[s.name], router.environment(s)) for s in self._specs}
+        self.services = {name: Services(node) for name, node in self.nodes.items() if name in ROUTERS}
+
+    def start_router(self, *names: str) -> None:
+        """Start the services of the router's nodes (default: all of them) and wait until their agents are ready."""
+        router.start_all(self.services[name] for name in names or self.services)
+
+    def logs(self, name: str) -> str:
+        """What the services of a node have said, line by line with the service's name in front."""
+        return self.nodes[name].log(router.LOG)
 
     def close(self) -> None:
         """Remove everything; may be called again."""
