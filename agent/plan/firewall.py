@@ -8,10 +8,11 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from agent.config.settings import FIREWALL, INTERNET, Settings
-from agent.desired import FlowEnd, Plan, Problem, Publication, WantedAddress
+from agent.desired import Document, FlowEnd, Plan, Problem, Publication, WantedAddress
 from agent.desired.firewall import FirewallPolicy, FirewallTable, KeaDhcp4Config
 from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
 from agent.plan import firewall_routes, firewall_services, marks, networks, rules
+from agent.plan.broker import plan_broker
 from agent.plan.choice import choices
 from agent.plan.firewall_uplinks import UplinkView, views
 from agent.plan.interface import Role
@@ -44,6 +45,7 @@ class _Static:
     rules: frozenset[PolicyRule]
     sysctls: tuple[tuple[str, str], ...]
     kea: KeaDhcp4Config
+    broker: tuple[Document, ...]
 
 
 @lru_cache(maxsize=8)
@@ -62,6 +64,7 @@ def _static(
         rules=firewall_routes.rules(mark for name, mark in marked if name in settings.uplinks),
         sysctls=networks.sysctls(found),
         kea=firewall_services.kea_dhcp4(settings, found, dict(marked)),
+        broker=plan_broker(settings),
     )
 
 
@@ -141,7 +144,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         rules=static.rules,
         neighbours=firewall_routes.neighbours(uplinks.values(), dmz),
         sysctls=static.sysctls,
-        files=(firewall_services.radvd(settings, links, uplinks, found), static.kea),
+        files=(firewall_services.radvd(settings, links, uplinks, found), static.kea, *static.broker),
         services=MappingProxyType(_services(settings, static)),
         flows=tuple(_flows(settings, uplinks, found)),
         facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
