@@ -46,14 +46,14 @@ class CheckReport:
         yield from _wrapped(self._summary(), "", width)
 
     def _summary(self) -> str:
+        warned = f", {_count(len(self.warnings), 'warning')}" if self.warnings else ""
         if self.settings is None:
-            return f"{self.file}: {_count(len(self.errors), 'error')}"
+            return f"{self.file}: {_count(len(self.errors), 'error')}{warned}"
         parts = [
             _count(len(getattr(self.settings, section)), section.rstrip("s").replace("_", " "))
             for section in ("networks", "uplinks", "docker_hosts", "hosts", "rules", "forwards")
             if getattr(self.settings, section)
         ]
-        warned = f", {_count(len(self.warnings), 'warning')}" if self.warnings else ""
         return f"{self.file}: configuration OK ({', '.join(parts) or 'no networks'}){warned}"
 
 
@@ -62,7 +62,9 @@ def check(path: Path, environ: Mapping[str, str]) -> CheckReport:
     try:
         loaded = load_file(path, environ)
     except ConfigError as error:
-        return CheckReport(str(path), errors=error.findings)
+        errors = tuple(finding for finding in error.findings if finding.level == "error")
+        warnings = tuple(finding for finding in error.findings if finding.level == "warning")
+        return CheckReport(str(path), errors=errors, warnings=warnings)
     notes = (Complaint(key.path, key.reason, "", at_key=True) for key in unused_keys(loaded.settings))
     not_yet = sorted((place(loaded.document, {}, note) for note in notes), key=lambda f: (f.line, f.column))
     return CheckReport(str(path), loaded.settings, (), loaded.warnings, tuple(not_yet))
