@@ -29,6 +29,7 @@ class IngressStatic:
     is the device's number: its successor of the same name needs the egress guard hooked anew. `internal4` and
     `internal6` are the prefixes that never show on the uplink, but `routed6`: those that mean the same on both sides.
     `firewall_mac`: the only source of router advertisements on the DMZ, empty where the configuration has none.
+    `private`: the uplink is a private network (a tunnel), where unique local addresses are at home.
     `flowtable`: offload tracked flows between wan and dmz (only where the kernel has flowtables).
     """
 
@@ -40,6 +41,7 @@ class IngressStatic:
     routed6: tuple[IPv6Network, ...] = ()
     forwards: tuple[Forward, ...] = ()
     firewall_mac: str = ""
+    private: bool = False
     flowtable: bool = False
 
 

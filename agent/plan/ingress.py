@@ -9,7 +9,7 @@ from agent.desired import FlowEnd, Plan, WantedAddress, WantedLink
 from agent.desired.ingress import IngressTable
 from agent.model import IPInterface, Memory, Neighbour, Route, State
 from agent.plan.ingress_facts import facts
-from agent.plan.ingress_fixed import Fixed, fixed, static_routes
+from agent.plan.ingress_fixed import METRIC, Fixed, fixed, static_routes
 from agent.plan.ingress_problem import problems
 from agent.plan.ingress_seen import Seen, look
 from agent.plan.ingress_sysctl import sysctls
@@ -116,7 +116,7 @@ def _outer_route(seen: Seen) -> set[Route]:
     except ValueError:  # a name: its address is not known here
         return set()
     gateway = next((way for way in share.firewall if way.version == peer.version), None)
-    return set() if gateway is None else {Route(ip_network(peer), dmz.index, gateway)}
+    return set() if gateway is None else {Route(ip_network(peer), dmz.index, gateway, metric=METRIC[peer.version])}
 
 
 def _neighbours(seen: Seen) -> frozenset[Neighbour]:

@@ -23,6 +23,8 @@ from agent.plan.ipv6_mode import Wish
 
 # Behind every other route of the same prefix, also the metric that dhcpcd and the kernel give theirs.
 LAST_METRIC = 4294967295
+# What the kernel makes of an IPv6 route without a metric (IP6_RT_PRIO_USER): said, so that the route is recognised.
+METRIC = {4: 0, 6: 1024}
 # Below a PPP session: pppd names its own link `wan`.
 UNDERLAY = "wan-ether"
 PPPOE_MTU = 1492
@@ -107,7 +109,13 @@ def fixed(settings: Settings, node: str) -> Fixed:
         uplink,
         name,
         transit,
-        IngressStatic(internal4=internal4, internal6=(site,), forwards=_forwards(settings, node), firewall_mac=mac),
+        IngressStatic(
+            internal4=internal4,
+            internal6=(site,),
+            forwards=_forwards(settings, node),
+            firewall_mac=mac,
+            private=isinstance(uplink, WireguardUplink),
+        ),
         _wish(settings, uplink, settings.delegation_hint(node)),
         settings.delegation_hint(node),
         delegations,
@@ -163,7 +171,7 @@ def static_routes(uplink: AnyUplink, wan: int) -> frozenset[Route]:
     if isinstance(uplink, WireguardUplink):
         families = {address.version for address in uplink.addresses}
         defaults: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
-        return frozenset(Route(defaults[family], wan) for family in families)
+        return frozenset(Route(defaults[family], wan, metric=METRIC[family]) for family in families)
     if not isinstance(uplink, StaticUplink):
         return frozenset()
     routes: set[Route] = set()
@@ -178,4 +186,4 @@ def _default(
     destination: IPNetwork, wan: int, gateway: IPv4Address | IPv6Address, address: IPv4Interface | IPv6Interface
 ) -> Route:
     near = gateway in address.network or gateway.is_link_local
-    return Route(destination, wan, gateway, onlink=not near)
+    return Route(destination, wan, gateway, metric=METRIC[destination.version], onlink=not near)

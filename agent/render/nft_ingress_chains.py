@@ -13,7 +13,8 @@ from agent.desired.ingress import IngressStatic
 from agent.render.nft_text import braced, quoted
 
 ERRORS = "{ destination-unreachable, packet-too-big, time-exceeded, parameter-problem }"
-ULA = IPv6Network("fc00::/7")
+_ULA = IPv6Network("fc00::/7")
+_LOOPBACK = IPv6Network("::1/128")
 _SITE_LOCAL = IPv6Network("fec0::/10")
 _LINK_LOCAL = IPv6Network("fe80::/10")
 _UNSPECIFIED = IPv6Network("::/128")
@@ -42,6 +43,12 @@ def prefixes(found: Iterable[IPv4Network] | Iterable[IPv6Network]) -> list[str]:
     four = collapse_addresses(network for network in networks if isinstance(network, IPv4Network))
     six = collapse_addresses(network for network in networks if isinstance(network, IPv6Network))
     return [str(network) for network in (*four, *six)]
+
+
+def inner_only(static: IngressStatic) -> list[IPv6Network]:
+    """IPv6 prefixes that no packet on the uplink may bear."""
+    inner = [prefix for prefix in static.internal6 if prefix not in static.routed6]
+    return [*inner, _LOOPBACK if static.private else _ULA]
 
 
 def _prerouting(static: IngressStatic, wan: str, dmz: str) -> list[str]:
@@ -77,16 +84,16 @@ def _prerouting(static: IngressStatic, wan: str, dmz: str) -> list[str]:
 
 def _spoof_wan(static: IngressStatic, wan: str) -> list[str]:
     """From the uplink no internal or own source comes, and nothing to an internal destination (RFC 6092 REC-1..6)."""
-    inner = [prefix for prefix in static.internal6 if prefix not in static.routed6]
     outer = []
     if static.routed6:
         # The provider's own addresses on the link may lie in the same prefix: the way back tells them.
         same = braced(prefixes(static.routed6))
         outer = [f"  ip6 saddr {same} fib saddr . iif oif missing drop"]
+    never = braced(prefixes([*inner_only(static), _SITE_LOCAL]))
     return [
         "chain spoof_wan {",
-        f"  ip6 saddr {braced(prefixes([*inner, ULA, _SITE_LOCAL]))} drop",
-        f"  ip6 daddr {braced(prefixes([*inner, ULA, _SITE_LOCAL]))} drop",
+        f"  ip6 saddr {never} drop",
+        f"  ip6 daddr {never} drop",
         *outer,
         f"  iifname {wan} ip6 saddr @own6 drop",
         "  ip saddr @internal4 drop",

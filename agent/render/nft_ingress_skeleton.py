@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv6Network
 
 from agent.desired.ingress import Forward, IngressStatic
-from agent.render.nft_ingress_chains import ULA, chains, prefixes
+from agent.render.nft_ingress_chains import chains, inner_only, prefixes
 from agent.render.nft_text import braced, quoted, sized_set
 
 
@@ -74,14 +73,14 @@ def _guard(static: IngressStatic) -> list[str]:
     """
     if static.wan is None:
         return []
-    inner: list[IPv6Network] = [prefix for prefix in static.internal6 if prefix not in static.routed6]
+    inner = braced(prefixes(inner_only(static)))
     lines = [
         f"# {static.wan} is link {static.wan_index}: a successor of the same name needs the hook anew",
         "table netdev router {",
         "  chain guard {",
         f"    type filter hook egress device {quoted(static.wan)} priority filter; policy accept;",
-        f"    ip6 saddr {braced(prefixes([*inner, ULA]))} drop",
-        f"    ip6 daddr {braced(prefixes([*inner, ULA]))} drop",
+        f"    ip6 saddr {inner} drop",
+        f"    ip6 daddr {inner} drop",
     ]
     if static.internal4:
         found = braced(prefixes(static.internal4))
