@@ -41,7 +41,8 @@ class Advertiser:
         router.sh("sysctl -qw net.ipv6.conf.all.forwarding=1")
         for device, client in (("home", host), ("dmz", ingress)):
             client.sh(
-                "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 net.ipv6.conf.default.use_tempaddr=0"
+                "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0"
+                " net.ipv6.conf.default.use_tempaddr=0"
             )
             router.sh(f"ip link add {device} type veth peer name eth0 netns {client.name}; ip link set {device} up")
         router.sh("ip addr add fd00:1:2:10::1/64 dev home nodad; ip addr add fd00:1:2:99::1/64 dev dmz nodad")

@@ -1,0 +1,181 @@
+"""Kea with the configuration of the plan, and dhcpcd as its client on a network and on the DMZ."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from agent.desired.firewall import Dhcp4Subnet, KeaDhcp4Config, Reservation
+from agent.render.kea import render_kea_dhcp4
+from tests.lab.netns import Namespace, netns
+from tests.lab.wait import wait_for
+
+pytestmark = pytest.mark.lab
+
+HOME = Dhcp4Subnet(
+    1,
+    "home",
+    IPv4Network("10.10.0.0/24"),
+    (IPv4Address("10.10.0.100"), IPv4Address("10.10.0.199")),
+    3600,
+    IPv4Address("10.10.0.1"),
+    (IPv4Address("9.9.9.9"),),
+    "home.arpa",
+    (),
+    (Reservation(IPv4Address("10.10.0.5"), mac="02:00:00:00:10:05", hostname="nas"),),
+)
+DMZ = Dhcp4Subnet(
+    2,
+    "dmz",
+    IPv4Network("10.99.0.0/24"),
+    (IPv4Address("10.99.0.10"), IPv4Address("10.99.0.99")),
+    600,
+    routes=(
+        (IPv4Network("10.10.0.0/24"), IPv4Address("10.99.0.1")),
+        (IPv4Network("10.30.0.0/20"), IPv4Address("10.99.0.1")),
+    ),
+    reservations=(
+        Reservation(IPv4Address("10.99.0.10"), client_id="kpn"),
+        Reservation(IPv4Address("10.99.0.11"), client_id="odido"),
+        Reservation(IPv4Address("10.99.0.11"), mac="02:00:00:00:99:0b"),
+    ),
+)
+
+
+class Server:
+    """Kea in a namespace with a link to each of two client namespaces."""
+
+    def __init__(self, directory: Path, router: Namespace, clients: dict[str, Namespace]) -> None:
+        self.router, self.path = router, directory / "kea-dhcp4.conf"
+        self.config = KeaDhcp4Config((HOME, DMZ), state=str(directory), run=str(directory))
+        self.environment = {
+            **os.environ,
+            "KEA_PIDFILE_DIR": str(directory),
+            "KEA_LOCKFILE_DIR": str(directory),
+            "KEA_DHCP_DATA_DIR": str(directory),
+            "KEA_CONTROL_SOCKET_DIR": str(directory),
+        }
+        for device, address in (("home", "10.10.0.1"), ("dmz", "10.99.0.1")):
+            router.sh(
+                f"ip link add {device} type veth peer name eth0 netns {clients[device].name}; ip link set {device} up\n"
+                f"ip addr add {address}/24 dev {device}"
+            )
+            clients[device].sh("ip link set eth0 up")
+        self.write(self.config)
+        self.log = (directory / "kea.log").open("w+")
+        self.process = router.popen(
+            "kea-dhcp4", "-c", str(self.path), env=self.environment, stdout=self.log, stderr=self.log
+        )
+        wait_for(lambda: "DHCP4_STARTED" in self.said(), 15, self.said)
+
+    def said(self) -> str:
+        """Its log."""
+        return Path(self.log.name).read_text()
+
+    def write(self, config: KeaDhcp4Config) -> None:
+        """Write the configuration; Kea's own check must find no fault with it."""
+        file = render_kea_dhcp4(config)
+        self.path.write_text(file.text)
+        assert file.check is not None
+        command = [part.format(path=self.path) for part in file.check]
+        done = self.router.call(
+            lambda: subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(10)
+        self.log.close()
+
+
+Served: TypeAlias = tuple[Server, dict[str, Namespace]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with netns("router") as router, netns("home") as home, netns("dmz") as dmz:
+        clients = {"home": home, "dmz": dmz}
+        found = Server(Path(tmp_path_factory.mktemp("kea")), router, clients)
+        yield found, clients
+        found.stop()
+
+
+def lease(space: Namespace, directory: Path, *, client_id: str = "", mac: str = "") -> dict[str, str]:
+    """What dhcpcd is given: the variables of its hook. One shot, nothing stays configured."""
+    if mac:
+        space.sh(f"ip link set eth0 down; ip link set eth0 address {mac}; ip link set eth0 up")
+    config = directory / "dhcpcd.conf"
+    config.write_text(
+        "nodev\noption routers,classless_static_routes,domain_name_servers,domain_name,domain_search,host_name\n"
+        "noarp\nipv4only\n" + (f"clientid {client_id}\n" if client_id else "clientid\n")
+    )
+    hook = directory / "hook"
+    hook.write_text("#!/bin/sh\nenv\n")
+    hook.chmod(0o755)
+    # Its own leases and pid files live in fixed places: a mount namespace of its own keeps them apart.
+    script = (
+        "mount -t tmpfs none /var/lib/dhcpcd; mount -t tmpfs none /run\n"
+        f"exec dhcpcd -4 -1 -t 20 -f {config} -c {hook} eth0"
+    )
+    command = ["ip", "netns", "exec", space.name, "unshare", "-m", "sh", "-euc", script]
+    Path("/var/lib/dhcpcd").mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=40)
+    lines = [line.partition("=") for line in (done.stdout + done.stderr).splitlines()]
+    found = {name: value for name, _, value in lines if name.startswith(("new_", "reason"))}
+    assert "new_ip_address" in found, done.stdout + done.stderr
+    space.sh("ip addr flush dev eth0")
+    return found
+
+
+def test_a_host_gets_an_address_of_the_pool_and_the_options(server: Served, tmp_path: Path) -> None:
+    found = lease(server[1]["home"], tmp_path, mac="02:00:00:00:10:77")
+    assert IPv4Address("10.10.0.100") <= IPv4Address(found["new_ip_address"]) <= IPv4Address("10.10.0.199")
+    assert found["new_routers"] == "10.10.0.1"
+    assert found["new_domain_name_servers"] == "9.9.9.9"
+    assert found["new_domain_name"] == "home.arpa"
+    assert found["new_domain_search"] == "home.arpa"
+    assert found["new_dhcp_lease_time"] == "3600"
+    assert "new_classless_static_routes" not in found
+
+
+def test_a_host_of_the_configuration_gets_its_own_address(server: Served, tmp_path: Path) -> None:
+    found = lease(server[1]["home"], tmp_path, mac="02:00:00:00:10:05")
+    assert (found["new_ip_address"], found.get("new_host_name")) == ("10.10.0.5", "nas")
+
+
+@pytest.mark.rfc("3442", "option 121")
+def test_an_ingress_is_known_by_its_name_and_gets_the_way_back_only(server: Served, tmp_path: Path) -> None:
+    found = lease(server[1]["dmz"], tmp_path, client_id="kpn", mac="02:00:00:00:99:77")
+    assert found["new_ip_address"] == "10.99.0.10"
+    assert found["new_classless_static_routes"] == "10.10.0.0/24 10.99.0.1 10.30.0.0/20 10.99.0.1"
+    assert "new_routers" not in found
+
+
+def test_an_ingress_without_a_client_id_is_known_by_its_mac(server: Served, tmp_path: Path) -> None:
+    assert lease(server[1]["dmz"], tmp_path, mac="02:00:00:00:99:0b")["new_ip_address"] == "10.99.0.11"
+
+
+def test_a_reload_takes_a_new_reservation_without_a_restart(server: Served, tmp_path: Path) -> None:
+    kea, clients = server
+    printer = Reservation(IPv4Address("10.10.0.6"), mac="02:00:00:00:10:06", hostname="printer")
+    seen = kea.said().count("DHCP4_DYNAMIC_RECONFIGURATION_SUCCESS") + kea.said().count("DHCP4_CONFIG_COMPLETE")
+    kea.write(replace(kea.config, subnets=(replace(HOME, reservations=(*HOME.reservations, printer)), DMZ)))
+    kea.process.send_signal(1)
+    wait_for(
+        lambda: (
+            kea.said().count("DHCP4_DYNAMIC_RECONFIGURATION_SUCCESS") + kea.said().count("DHCP4_CONFIG_COMPLETE") > seen
+        ),
+        10,
+        kea.said,
+    )
+    assert lease(clients["home"], tmp_path, mac="02:00:00:00:10:06")["new_ip_address"] == "10.10.0.6"
+    assert kea.process.poll() is None
