@@ -6,7 +6,6 @@ from agent.desired import ConfigFile
 from agent.desired.broker import MosquittoAcl, MosquittoConfig
 
 # A document is at most 64 KiB; a packet adds its topic and properties.
-MAX_PAYLOAD = 65536
 MAX_PACKET = 70000
 OBSERVER = "observer"
 
@@ -33,7 +32,6 @@ def render_mosquitto(config: MosquittoConfig) -> ConfigFile:
         "set_tcp_nodelay true",
         "max_connections 64",
         f"max_packet_size {MAX_PACKET}",
-        f"message_size_limit {MAX_PAYLOAD}",
         "max_inflight_messages 100",
         "max_queued_messages 1000",
         "persistent_client_expiration 1h",

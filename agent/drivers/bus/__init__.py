@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ import structlog
 
 from agent import wire
 from agent.desired import Publication
-from agent.drivers.bus.backoff import Backoff
+from agent.drivers.bus.backoff import STEADY, Backoff
 from agent.drivers.bus.client import explain
 from agent.drivers.bus.inbox import Inbox
 from agent.drivers.bus.outbox import Outbox
@@ -104,9 +105,18 @@ class Bus:
         change, never raised.
         """
         backoff = Backoff()
+        lives: deque[str] = deque(maxlen=64)
+        twin_met = False
         while True:
             session = self._session = Session(
-                self._config, self._inbox, self._outbox, self._wake, self._now, self._watch(emit)
+                self._config,
+                self._inbox,
+                self._outbox,
+                self._wake,
+                self._now,
+                self._watch(emit),
+                lives=lives,
+                twin_expected=twin_met,
             )
             try:
                 await session.run()
@@ -121,6 +131,9 @@ class Bus:
                 if session.stood_since is not None:
                     emit(BusChanged(connected=False))
             stood = 0.0 if session.stood_since is None else self._now() - session.stood_since
+            if session.stood_since is not None:
+                lives.append(session.id)
+            twin_met = session.met_twin or (twin_met and stood < STEADY)
             wait = backoff.next(problem.cause, stood)
             self._fail(problem, wait)
             await asyncio.sleep(wait)
@@ -143,5 +156,6 @@ class Bus:
 
     def _fail(self, problem: BusError, wait: float) -> None:
         if self._problem is None or str(self._problem) != str(problem):
-            log.warning(str(problem), hint=problem.hint, retry_after=round(wait, 2))
+            hint = {"hint": problem.hint} if problem.hint else {}
+            log.warning(str(problem), retry_after=round(wait, 2), **hint)
         self._problem = problem

@@ -98,10 +98,9 @@ def make_client(config: BusConfig, will: bytes) -> Client:
     return client
 
 
-def publish_properties(expiry: int | None, mark: bytes | None = None) -> Properties:
-    """Give the properties of a message that expires after `expiry` seconds; `mark` comes back with its echo."""
-    known = {"MessageExpiryInterval": expiry, "CorrelationData": mark}
-    return _properties(PacketTypes.PUBLISH, **{name: value for name, value in known.items() if value is not None})
+def publish_properties(expiry: int | None) -> Properties:
+    """Give the properties of a message that expires after `expiry` seconds."""
+    return _properties(PacketTypes.PUBLISH, **({} if expiry is None else {"MessageExpiryInterval": expiry}))
 
 
 def expiry_of(message: aiomqtt.Message) -> int | None:
@@ -110,10 +109,13 @@ def expiry_of(message: aiomqtt.Message) -> int | None:
     return expiry if isinstance(expiry, int) else None
 
 
-def mark_of(message: aiomqtt.Message) -> bytes | None:
-    """Give the mark that its sender gave a message."""
-    mark = getattr(message.properties, "CorrelationData", None)
-    return mark if isinstance(mark, bytes) else None
+def twin_error(config: BusConfig) -> BusError:
+    """Say that we are not the only one of our name."""
+    return BusError(
+        f"another agent uses the name {config.node!r} at the broker at {config.host} port {config.port}",
+        "two containers run with one ROUTER_NODE, or a forgotten one still runs: stop one of them",
+        Cause.TWIN,
+    )
 
 
 def explain(error: aiomqtt.MqttError, config: BusConfig) -> BusError:
@@ -127,13 +129,11 @@ def explain(error: aiomqtt.MqttError, config: BusConfig) -> BusError:
                 Cause.REFUSED,
             )
         case 0x8E:
-            return BusError(
-                f"another agent uses the name {config.node!r} at the broker at {where}",
-                "two containers run with one ROUTER_NODE, or a forgotten one still runs: stop one of them",
-                Cause.TWIN,
-            )
+            return twin_error(config)
         case 0x84:
             return BusError(f"the broker at {where} does not speak MQTT 5", "use one that does", Cause.REFUSED)
+        case 0x80:  # what paho calls an end of the connection that nobody explained
+            return BusError(f"no connection to the broker at {where}: it broke off")
     return BusError(f"no connection to the broker at {where}: {_text(error)}")
 
 

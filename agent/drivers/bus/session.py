@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Literal
 
 import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent import wire
-from agent.drivers.bus.client import Client, expiry_of, make_client, mark_of, publish_properties
+from agent.drivers.bus.client import Client, expiry_of, make_client, publish_properties, twin_error
 from agent.drivers.bus.inbox import Inbox
 from agent.drivers.bus.outbox import Letter, Outbox
 from agent.drivers.bus.settings import BusConfig, BusError, Cause
@@ -23,6 +24,7 @@ REPUBLISH = 120.0
 """Seconds: mosquitto expires by wall clock, and a lifetime that nobody asks for ages."""
 ECHO_TIMEOUT = 3.0
 GOODBYE_TIMEOUT = 1.0
+CANCEL_AGAIN = 0.1
 _REFUSED = 0x80
 # Foreign values on our own `state` that one connection answers; more of them is another agent of our name.
 _ANSWERS = 5
@@ -30,7 +32,11 @@ _ANSWERS = 5
 
 @dataclass(slots=True)
 class Session:
-    """One connection. `wake` is set when there may be something to send; `now` is CLOCK_BOOTTIME in seconds."""
+    """One connection. `wake` is set when there may be something to send; `now` is CLOCK_BOOTTIME in seconds.
+
+    `lives`: ids of this agent's connections before. `twin_expected`: another agent of our name was met at the last.
+    `stood_since`: since when the broker takes what we say.
+    """
 
     config: BusConfig
     inbox: Inbox
@@ -38,9 +44,12 @@ class Session:
     wake: asyncio.Event
     now: Callable[[], float]
     emit: Callable[[Event], None]
+    lives: Collection[str] = ()
+    twin_expected: bool = False
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    met_twin: bool = False
     stood_since: float | None = None
     _client: Client = field(init=False)
-    _id: str = field(default_factory=lambda: secrets.token_hex(4))
     _echo: asyncio.Event = field(default_factory=asyncio.Event)
     _answers: int = 0
 
@@ -51,9 +60,9 @@ class Session:
             BusError: the broker refuses us, or something is wrong with what it does.
             MqttError: the connection is broken.
         """
-        will, _ = wire.encode(NodeState("lost", self._id), "state", self.now())
+        will, _ = wire.encode(NodeState("lost", self.id), "state", self.now())
         self.inbox.connected()
-        self.outbox.reset(NodeState("init", self._id))
+        self.outbox.reset(NodeState("init", self.id))
         self._client = make_client(self.config, will)
         try:
             async with self._client:
@@ -66,21 +75,23 @@ class Session:
         await self._send(Letter(topic, payload, wire.EVENT_EXPIRY), retain=False)
 
     async def _converse(self) -> None:
+        tasks = (
+            asyncio.create_task(self._hear(), name="bus hear"),
+            asyncio.create_task(self._speak(), name="bus speak"),
+        )
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._hear(), name="bus hear")
-                group.create_task(self._speak(), name="bus speak")
-        except BaseExceptionGroup as errors:
-            for error in errors.exceptions:
-                if not isinstance(error, aiomqtt.MqttError | BusError):
-                    await self._last_word("lost")
-                    raise error from None
-            if not isinstance(errors.exceptions[0], aiomqtt.MqttError):
-                await self._last_word("lost")
-            raise errors.exceptions[0] from None
+            _cancelled_meanwhile()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
+            await _end(tasks)
             await self._last_word("disconnected")
             raise
+        await _end(tasks)
+        errors = [error for task in tasks if not task.cancelled() and (error := task.exception()) is not None]
+        broken = [error for error in errors if isinstance(error, aiomqtt.MqttError)]
+        if not broken:
+            await self._last_word("lost")
+        raise next((error for error in errors if error not in broken), errors[0])
 
     async def _hear(self) -> None:
         own = f"{wire.root(self.config.site)}/{self.config.node}/"
@@ -100,40 +111,43 @@ class Session:
                 self.outbox.seen(below)
                 self.wake.set()
             return
-        if mark_of(message) == self._id.encode() and not self._echo.is_set():
-            # Sent after the subscription was granted: all that the broker had retained came before it.
-            self._echo.set()
-            for event in self.inbox.replayed():
-                self.emit(event)
-            return
         try:
             said = wire.decode(self.config.site, topic, payload, expiry_of(message), self.now()).fact
         except wire.WireError:
             said = None
-        mine = isinstance(said, NodeState) and said.session == self._id and said.state in {"init", "ready"}
-        if not mine and self._echo.is_set():
-            # The will of a session that we have left behind arrives late, or somebody else speaks in our name.
-            self._answer()
+        born = isinstance(said, NodeState) and said.state in {"init", "ready"}
+        mine = born and isinstance(said, NodeState) and said.session == self.id
+        if self._echo.is_set():
+            if not mine:
+                # The will of a session that we have left behind arrives late, or somebody else speaks in our name.
+                self._answer()
+        elif mine and not message.retain:
+            self._echo.set()
+            for event in self.inbox.replayed():
+                self.emit(event)
+        elif born and not mine and isinstance(said, NodeState) and self.lives and said.session not in self.lives:
+            self._meet_twin()
+
+    def _meet_twin(self) -> None:
+        """Somebody was born in our name since our last connection: once may be a broker's old memory, twice is not."""
+        self.met_twin = True
+        if self.twin_expected:
+            raise twin_error(self.config)
 
     def _answer(self) -> None:
         self._answers += 1
         if self._answers > _ANSWERS:
-            raise BusError(
-                f"somebody else keeps writing the state of {self.config.node!r}",
-                "two containers run with one ROUTER_NODE, or the broker's ACL lets another user write there",
-                Cause.TWIN,
-            )
+            raise twin_error(self.config)
         self.outbox.repeat_state()
         self.wake.set()
 
     async def _speak(self) -> None:
-        await self._flush()
+        # Subscribed first: the echo of our birth then comes after all that the broker had retained.
         granted = await self._client.subscribe(f"{wire.root(self.config.site)}/#", qos=1)
         for code in granted:
             if (code.value if isinstance(code, ReasonCode) else code) >= _REFUSED:
                 raise BusError(f"the broker refuses the subscription: {code}", *_MEND_ACL)
-        birth, _ = wire.encode(self.outbox.own, "state", self.now())
-        await self._send(Letter("state", birth), mark=self._id.encode())
+        await self._flush()
         try:
             await asyncio.wait_for(self._echo.wait(), ECHO_TIMEOUT)
         except TimeoutError:
@@ -151,7 +165,7 @@ class Session:
         while True:
             self.wake.clear()
             if self.outbox.wanted is not None:
-                self.outbox.own = NodeState("ready", self._id)
+                self.outbox.own = NodeState("ready", self.id)
             await self._flush()
             await self.wake.wait()
 
@@ -161,18 +175,32 @@ class Session:
             # In this order on the wire; the acknowledgements are awaited together.
             await asyncio.gather(*(self._send(letter) for letter in letters))
 
-    async def _send(self, letter: Letter, *, retain: bool = True, mark: bytes | None = None) -> None:
+    async def _send(self, letter: Letter, *, retain: bool = True) -> None:
         topic = f"{wire.root(self.config.site)}/{self.config.node}/{letter.topic}"
-        properties = publish_properties(letter.expiry, mark)
+        properties = publish_properties(letter.expiry)
         await self._client.publish(topic, letter.payload, qos=1, retain=retain, properties=properties)
 
-    async def _last_word(self, state: str) -> None:
+    async def _last_word(self, state: Literal["lost", "disconnected"]) -> None:
         # A DISCONNECT takes the will back, and aiomqtt sends one whatever the reason.
-        said = NodeState("lost" if state == "lost" else "disconnected", self._id)
-        payload, _ = wire.encode(said, "state", self.now())
+        payload, _ = wire.encode(NodeState(state, self.id), "state", self.now())
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._send(Letter("state", payload))
+
+
+def _cancelled_meanwhile() -> None:
+    # Before Python 3.12 `asyncio.wait_for`, which aiomqtt uses, loses a cancellation that comes with its result.
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
+    pending = {task for task in tasks if not task.done()}
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN)
 
 
 _MEND_ACL = (
