@@ -38,14 +38,18 @@ _SENTENCES = (
         "write &name before the value to repeat, or quote a text that starts with `*`",
     ),
     ("found duplicate anchor", "an anchor (&name) twice", "give each anchor a name of its own"),
-    ("expected a single document", "a second document", "delete the line `---`"),
-    ("expected <document start>", "text after the end of the document", "give all keys at the margin the same indent"),
+    ("but found another document", "a second document", "delete the line `---`"),
+    ("but found '<stream end>'", "a line that starts with `%`", "delete it, or put the value in quotes"),
+    (
+        "expected '<document start>'",
+        "text after the end of the document",
+        "give all keys at the margin the same indent",
+    ),
     (
         "found unknown escape",
         "an escape that YAML does not know",
         "use single quotes, where a backslash is a backslash",
     ),
-    ("directive", "a line that starts with `%`", "delete it, or put the value in quotes"),
 )
 
 

@@ -69,3 +69,26 @@ def expect(text: str, key: str, message: str, mend: str, level: str = "error") -
     assert mend in one.mend, str(one)
     assert one.level == level
     return one
+
+
+_DMZ = "dmz: { ipv4: 10.99.0.0/24, transit: true, dhcp4: { pool: 10.99.0.10-10.99.0.19 } }"
+
+
+def network(line: str) -> dict[str, str]:
+    """A section with that network, to be complained of."""
+    return {"networks": f"networks:\n  {_DMZ}\n  home: {line} # here", "hosts": ""}
+
+
+def uplink(line: str) -> dict[str, str]:
+    """A section with that uplink, to be complained of."""
+    return {"uplinks": f"uplinks:\n  kpn: {line} # here"}
+
+
+def rule(line: str) -> dict[str, str]:
+    """A section with that rule, to be complained of."""
+    return {"rules": f"rules:\n  - {line} # here"}
+
+
+def host(line: str) -> dict[str, str]:
+    """A section with that host, to be complained of."""
+    return {"hosts": f"hosts:\n  nas: {line} # here"}
