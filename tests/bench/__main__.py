@@ -1,0 +1,61 @@
+"""`make bench`: run benchmarks, show their figures as they come, write the files; fails where a bound is not met."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from tests.bench import agent, prefix
+from tests.bench.report import Bound, Figure, save
+
+Run = Callable[[], Figure | tuple[Figure, ...]]
+
+BOUNDS = {
+    "prefix-to-rule": Bound("prefix route on netlink to new rule", median=3, p99=10, faster=("shell hook", 5)),
+    "prefix-storm": Bound("1000 prefix changes in 10 s: wrong or leaked objects", worst=0),
+    "agent-memory": Bound("VmRSS of either role after `prefix-storm`", worst=80),
+    "agent-idle": Bound("one core, over 60 s", worst=0.5),
+    "agent-ready": Bound("process start to ready", worst=1.5),
+}
+# One run may give several figures: names → what measures them.
+CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
+    (("prefix-to-rule",), prefix.prefix_to_rule),
+    (("prefix-storm", "agent-memory"), prefix.prefix_storm),
+    (("agent-idle",), agent.agent_idle),
+    (("agent-ready",), agent.agent_ready),
+)
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, all without a name."""
+    known = {name for case, _ in CASES for name in case}
+    if unknown := set(names) - known:
+        sys.stderr.write(f"no such benchmark: {', '.join(sorted(unknown))}; there are: {', '.join(sorted(known))}\n")
+        return 2
+    figures: list[Figure] = []
+    missed = 0
+    for case, run in CASES:
+        if names and not set(case) & set(names):
+            continue
+        print(f"{' '.join(case)} …", flush=True)
+        start = time.monotonic()
+        result = run()
+        for entry in result if isinstance(result, tuple) else (result,):
+            figures.append(entry)
+            broken = BOUNDS[entry.name].broken(entry)
+            missed += bool(broken)
+            peers = "".join(f", {peer} {median:g}" for peer, median in entry.against.items())
+            verdict = f"  MISSED: {'; '.join(broken)}" if broken else ""
+            took = time.monotonic() - start
+            print(
+                f"  {entry.name}: median {entry.median:g} {entry.unit}, p99 {entry.p99:g}, worst {entry.worst:g}, "
+                f"{entry.runs} runs{peers} ({took:.0f} s){verdict}",
+                flush=True,
+            )
+    save(figures, BOUNDS)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
