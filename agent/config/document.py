@@ -35,7 +35,8 @@ class Document:
     def position(self, path: KeyPath, *, at_key: bool = False) -> Position:
         """The place of a value or its key; where the path is not in the file, that of what would hold it."""
         for end in range(len(path), -1, -1):
-            missing = end < len(path)
+            # A word may stand for a list of one: its place is then the word's, not the key's.
+            missing = end < len(path) and isinstance(path[end], str)
             places = (self.keys, self.values) if at_key or missing else (self.values, self.keys)
             for place in places:
                 if path[:end] in place:

@@ -21,6 +21,7 @@ PREFIX = "ROUTER_"
 SEPARATOR = "__"
 FILE = "environment"
 OWN = ("ROUTER_NODE", "ROUTER_CONFIG", "ROUTER_STATE_DIR", "ROUTER_RUN_DIR", "ROUTER_READY_FD")
+_CLOSE = 0.76  # names share a prefix, so the usual 0.6 would call anything close
 _SECTIONS: Mapping[str, type[BaseModel]] = {"bus": Bus, "log": Log}
 
 
@@ -53,7 +54,7 @@ def overrides(environ: Mapping[str, str]) -> tuple[dict[KeyPath, Any], list[Find
         if name in known:
             values[known[name]] = plain(environ[name])
             continue
-        close = get_close_matches(name, [*known, *OWN], n=1)
+        close = get_close_matches(name, [*known, *OWN], n=1, cutoff=_CLOSE)
         mend = f"write {close[0]}" if close else f"unset it; only {PREFIX}BUS__… and {PREFIX}LOG__… override keys"
         findings.append(Finding(FILE, 0, 0, name, "a variable that nothing reads", mend))
     return values, findings

@@ -31,6 +31,7 @@ _SENTENCES = (
         "a `[` without its `]`, or a missing comma",
         "close the `[`, or put a comma between the entries",
     ),
+    ("expected the node content", "a value is missing here", "write the value, or close the bracket"),
     ("found unexpected end of stream", "a quote that is not closed", "close the quote"),
     (
         "found undefined alias",
@@ -39,7 +40,11 @@ _SENTENCES = (
     ),
     ("found duplicate anchor", "an anchor (&name) twice", "give each anchor a name of its own"),
     ("but found another document", "a second document", "delete the line `---`"),
-    ("but found '<stream end>'", "a line that starts with `%`", "delete it, or put the value in quotes"),
+    (
+        "expected '<document start>', but found '<stream end>'",
+        "a line that starts with `%`",
+        "delete it, or put the value in quotes",
+    ),
     (
         "expected '<document start>'",
         "text after the end of the document",

@@ -47,8 +47,6 @@ class Endpoint:
 
 def parse_duration(value: object) -> float:
     """Seconds, from a number with a unit: ms s m h d."""
-    if isinstance(value, float):
-        raise MendError(f"{show(value)} has no unit", f"write it with one of {' '.join(UNITS)}, like {value}s")
     if isinstance(value, int) and not isinstance(value, bool):
         raise MendError(f"{show(value)} has no unit", f"write it with one of {' '.join(UNITS)}, like {value}s")
     matched = _DURATION.fullmatch(value) if isinstance(value, str) else None

@@ -39,7 +39,7 @@ def config(**sections: str) -> str:
     return "\n".join(dedent(text).strip() for text in (GOOD | sections).values() if text) + "\n"
 
 
-def settings(environ: Mapping[str, str] | None = None, **sections: str) -> Settings:
+def settings(environ: Mapping[str, str] | None = None, /, **sections: str) -> Settings:
     """The settings of a good configuration."""
     with TemporaryDirectory() as directory:
         path = Path(directory, "router.yaml")
