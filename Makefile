@@ -3,7 +3,7 @@ PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 BENCH ?=
 
-.PHONY: setup packages demo test check bench docs engine engine-down images clean
+.PHONY: setup packages demo test check bench docs vm engine engine-down images clean
 
 setup: .venv/.done
 
@@ -23,6 +23,11 @@ demo: setup
 
 test: setup check
 	@$(BIN)/pytest
+
+# The part that needs a kernel with PPP and VLANs, in a virtual machine made from packages.
+vm: setup
+	@sh tests/packages.sh vm
+	@$(BIN)/pytest tests/vm
 
 check: setup
 	@$(BIN)/ruff check .

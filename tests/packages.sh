@@ -12,7 +12,8 @@ packages="
 for group in "$@"; do
     case $group in
     engine) packages="$packages mmdebstrap runc iptables" ;;
-    *) echo "no group of packages is named $group; there is: engine" >&2; exit 2 ;;
+    vm) packages="$packages mmdebstrap e2fsprogs" ;;
+    *) echo "no group of packages is named $group; there are: engine, vm" >&2; exit 2 ;;
     esac
 done
 missing=
