@@ -1,0 +1,72 @@
+"""Runs the machine once for all its tests, and hands each its own result."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.vm import build
+from tests.vm.run import run
+
+GUEST = Path(__file__).parent / "guest"
+SCRIPT = """\
+python -m pytest -v -p no:randomly -p no:hypothesispytest -p no:cacheprovider -o norecursedirs= -o timeout=150 --junitxml=/mnt/out/junit.xml \\
+    --color=no -W ignore --tb=long -rN {paths} 2>&1 | tee /mnt/out/log | grep --line-buffered -E '(PASSED|FAILED|ERROR|SKIPPED|=====)'
+test -f /mnt/out/junit.xml
+"""
+
+
+def guest_tests() -> list[str]:
+    """`test_file::test_name` of all that runs in the machine, as written: parameters are counted together."""
+    found = []
+    for path in sorted(GUEST.glob("test_*.py")):
+        found += [f"{path.stem}::{name}" for name in re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE)]
+    return found
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a test in the machine ended. `outcome`: passed, failed or skipped; `text` says why."""
+
+    outcome: str
+    text: str = ""
+
+
+def _results(junit: Path) -> dict[str, list[Result]]:
+    results: dict[str, list[Result]] = {}
+    for case in ET.parse(junit).iter("testcase"):  # noqa: S314 - written by our own run
+        name = f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '').partition('[')[0]}"
+        result = Result("passed")
+        for child in case:
+            if child.tag in {"failure", "error", "skipped"}:
+                result = Result("skipped" if child.tag == "skipped" else "failed", child.text or child.get("message", ""))
+        results.setdefault(name, []).append(result)
+    return results
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Result]]]:
+    """Results by `test_file::test_name`, of the tests that this run selected."""
+    if reason := build.missing():
+        pytest.skip(reason)
+    wanted = {item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")}
+    files = sorted({f"tests/vm/guest/{name.partition('::')[0]}.py" for name in wanted})
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    results = Path(tempfile.mkdtemp(prefix="vm-results-"))
+
+    def progress(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n{line}", end="", flush=True)
+
+    try:
+        run(SCRIPT.format(paths=" ".join(files)), results, progress=progress)
+        yield _results(results / "junit.xml")
+    finally:
+        shutil.rmtree(results)
