@@ -128,6 +128,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     uplinks, wrong = views(settings, state, now, dmz, marked)
     found = choices(settings, uplinks)
     missing = tuple(role.problem for role in roles.values() if role.problem is not None)
+    advertised = firewall_services.radvd(settings, links, uplinks, found)
     deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
     return Plan(
         nft=FirewallTable(
@@ -144,20 +145,18 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         rules=static.rules,
         neighbours=firewall_routes.neighbours(uplinks.values(), dmz),
         sysctls=static.sysctls,
-        files=(firewall_services.radvd(settings, links, uplinks, found), static.kea, *static.broker),
-        services=MappingProxyType(_services(settings, static)),
+        # An empty radvd.conf is a syntax error: without a link there is none.
+        files=(*((advertised,) if advertised.interfaces else ()), static.kea, *static.broker),
+        services=MappingProxyType(
+            {
+                "radvd": bool(advertised.interfaces),
+                "kea-dhcp4": bool(static.kea.subnets),
+                "mosquitto": settings.bus.broker == FIREWALL,
+            }
+        ),
         flows=tuple(_flows(settings, uplinks, found)),
         facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
         memory=Memory(marks=marked, npt=state.memory.npt),
         problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks)),
         again_at=min(deadlines, default=None),
     )
-
-
-def _services(settings: Settings, static: _Static) -> dict[str, bool]:
-    announced = any(zone.router for zone in (*static.policy.zones, static.policy.transit))
-    return {
-        "radvd": announced,
-        "kea-dhcp4": bool(static.kea.subnets),
-        "mosquitto": settings.bus.broker == FIREWALL,
-    }
