@@ -12,10 +12,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.lab import router
+from tests.lab.clients import start_client, wait_addresses
+from tests.lab.internet import Internet
+from tests.lab.isp import Isp, isps
 from tests.lab.links import wire
 from tests.lab.node import LAB, Node
 from tests.lab.router import Services
-from tests.lab.topology import NODES, ROUTERS, SPECS, NodeSpec
+from tests.lab.topology import CLIENTS, NODES, ROUTERS, SPECS, NodeSpec
 
 
 class LabError(RuntimeError):
@@ -26,10 +29,11 @@ class Lab:
     """The topology of tests/lab/topology.py, running. A context manager; leaving it removes every trace.
 
     `nodes`: build these only (the switch always is); default all. `config`: the text of the router's configuration,
-    default tests/lab/router.yaml. Nothing but wires and addresses exists at first; `start_*` start daemons.
+    default tests/lab/router.yaml. `renew`: seconds after which the ISPs' DHCPv6 clients renew, so the time a change of
+    theirs takes at most. Nothing but wires and addresses exists at first; `start_*` start daemons.
     """
 
-    def __init__(self, *, nodes: Iterable[str] | None = None, config: str | None = None) -> None:
+    def __init__(self, *, nodes: Iterable[str] | None = None, config: str | None = None, renew: int = 2) -> None:
         wanted = set(SPECS) if nodes is None else {"switch", *nodes}
         if unknown := wanted - set(SPECS):
             raise LabError(f"no such node: {', '.join(sorted(unknown))}")
@@ -37,7 +41,10 @@ class Lab:
         self._holder: subprocess.Popen[bytes] | None = None
         self._config = router.CONFIG.read_text() if config is None else config
         self.nodes: dict[str, Node] = {}
+        self._renew = renew
         self.services: dict[str, Services] = {}
+        self.isp: dict[str, Isp] = {}
+        self._internet: Internet | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -76,6 +83,41 @@ class Lab:
             raise LabError(answer["error"])
         self.nodes = {s.name: Node(s, answer[s.name], router.environment(s)) for s in self._specs}
         self.services = {name: Services(node) for name, node in self.nodes.items() if name in ROUTERS}
+        self.isp = isps(self.nodes, self._renew)
+
+    @property
+    def internet(self) -> Internet:
+        """The host of the internet, started at first use."""
+        if self._internet is None:
+            internet = Internet(self.nodes["internet"])
+            internet.start()
+            self._internet = internet
+        return self._internet
+
+    def start_isps(self, *names: str) -> None:
+        """Start those ISPs (default: all) and the host of the internet, and wait until they serve."""
+        chosen = [self.isp[name] for name in names or self.isp]
+        for isp in chosen:
+            isp.start()
+        if "internet" in self.nodes:
+            _ = self.internet
+        for isp in chosen:
+            isp.wait_ready()
+
+    def start_clients(self, *names: str) -> None:
+        """Start those hosts (default: all), without waiting for addresses: `addresses` does."""
+        for name in names or [name for name in CLIENTS if name in self.nodes]:
+            start_client(self.nodes[name])
+
+    def addresses(self, name: str, timeout: float = 20.0) -> dict[int, str]:
+        """Wait until a host has an address and a default route of both families; returns family → address."""
+        return wait_addresses(self.nodes[name], timeout)
+
+    def start(self) -> None:
+        """Start everything there is: ISPs, hosts, the router. Waits for the agents, not for uplinks or leases."""
+        self.start_isps()
+        self.start_clients()
+        self.start_router()
 
     def start_router(self, *names: str) -> None:
         """Start the services of the router's nodes (default: all of them) and wait until their agents are ready."""
@@ -90,6 +132,8 @@ class Lab:
         holder, self._holder = self._holder, None
         if holder is None:
             return
+        if self._internet:
+            self._internet.stop()
         with contextlib.suppress(BrokenPipeError):
             holder.communicate(timeout=10)
         for node in self.nodes.values():  # killed by the end of their namespace, which waits for them to be reaped
