@@ -17,13 +17,17 @@ class BrokerTls:
 
 @dataclass(frozen=True, slots=True)
 class MosquittoConfig(Document):
-    """mosquitto.conf(5), with one listener. `etc` holds `acl` and `passwd`, `state` what is retained."""
+    """mosquitto.conf(5), with one listener. `etc` holds `acl` and `passwd`, `state` what is retained.
+
+    mosquitto gives up root for `user` before it reads any of the files.
+    """
 
     host: str
     port: int
     etc: str = "/run/router/etc/mosquitto"
     state: str = "/var/lib/router/mosquitto"
     tls: BrokerTls | None = None
+    user: str = "mosquitto"
 
 
 @dataclass(frozen=True, slots=True)

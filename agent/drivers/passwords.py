@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import grp
 import hashlib
 import hmac
 import os
@@ -67,10 +68,11 @@ def verify_password(password: str, hashed: str) -> bool:
     return hmac.compare_digest(hash_password(password, raw, rounds), hashed)
 
 
-def write_passwords(users_file: Path, target: Path) -> bool:
-    """Make the hashed file (mode 0600) from the users file; whether it changed, so that mosquitto must get a HUP.
+def write_passwords(users_file: Path, target: Path, group: str = "mosquitto") -> bool:
+    """Make the hashed file from the users file; whether it changed, so that mosquitto must get a HUP.
 
-    The hash of a password that did not change stays, salt and all: a file with nothing new in it is not written.
+    Its mode is 0640 with `group`, 0600 where there is no such group: mosquitto reads it when it is no longer root. The
+    hash of a password that did not change stays, salt and all: a file with nothing new in it is not written.
 
     Raises:
         PasswordsError: the users file is missing or wrong.
@@ -96,9 +98,18 @@ def write_passwords(users_file: Path, target: Path) -> bool:
     candidate = target.with_name(f".{target.name}.new")
     candidate.unlink(missing_ok=True)
     with os.fdopen(os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        _let_read(file.fileno(), group)
         file.write(after)
     candidate.replace(target)
     return True
+
+
+def _let_read(descriptor: int, group: str) -> None:
+    try:
+        os.fchown(descriptor, -1, grp.getgrnam(group).gr_gid)
+    except (KeyError, PermissionError):
+        return  # no mosquitto here, or not root: a test or `routerctl render`
+    os.fchmod(descriptor, 0o640)
 
 
 def _hash(password: str, known: str) -> str:

@@ -15,7 +15,9 @@ def plan_broker(settings: Settings) -> tuple[Document, ...]:
     bus = settings.bus
     if bus.broker != "firewall":
         return ()
-    tls = None
+    acl = MosquittoAcl(settings.site.name)
     if bus.tls is not None and bus.tls.cert_file is not None and bus.tls.key_file is not None:
         tls = BrokerTls(str(settings.path(bus.tls.cert_file)), str(settings.path(bus.tls.key_file)))
-    return (MosquittoConfig(bus.host, bus.port, tls=tls), MosquittoAcl(settings.site.name))
+        # A mounted key belongs to root alone, and mosquitto reads it only after it has given up root.
+        return (MosquittoConfig(bus.host, bus.port, tls=tls, user="root"), acl)
+    return (MosquittoConfig(bus.host, bus.port), acl)

@@ -41,9 +41,7 @@ def render_mosquitto(config: MosquittoConfig) -> ConfigFile:
         f"persistence_location {config.state}/",
         "autosave_interval 300",
         "",
-        # The container is the broker's confinement: it has no capability beyond the network's, and the files it needs
-        # (password, key of the certificate) belong to root.
-        "user root",
+        f"user {config.user}",
         "sys_interval 0",
         "log_dest stdout",
         "log_timestamp false",

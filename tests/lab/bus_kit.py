@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,17 +59,22 @@ def publication(fact: Fact) -> Publication:
 
 
 class Broker:
-    """mosquitto with exactly the files that a firewall generates; only the paths and the port differ."""
+    """mosquitto with exactly the files that a firewall generates; only the paths and the port differ.
+
+    `directory` must be one that user mosquitto can enter, as that is who it runs as.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        directory.chmod(0o755)
         self.port = free_port()
         self.config = MosquittoConfig(
             "127.0.0.1", self.port, etc=str(directory / "etc" / "mosquitto"), state=str(directory / "state")
         )
         self.acl_text = render_mosquitto_acl(MosquittoAcl(SITE)).text
         self._process: subprocess.Popen[bytes] | None = None
-        (directory / "state").mkdir()
+        (directory / "state").mkdir(mode=0o700)
+        shutil.chown(directory / "state", "mosquitto")
         (directory / "users").write_text("".join(f"{user}:secret of {user}\n" for user in USERS))
         for user in USERS:
             (directory / f"password.{user}").write_text(f"secret of {user}\n")
@@ -127,6 +134,19 @@ class Broker:
         except OSError:
             return False
         return True
+
+
+@contextlib.contextmanager
+def mosquitto(*, started: bool = True) -> Iterator[Broker]:
+    """A broker in a directory of its own."""
+    with tempfile.TemporaryDirectory(prefix="bus") as directory:
+        broker = Broker(Path(directory))
+        try:
+            if started:
+                broker.start()
+            yield broker
+        finally:
+            broker.stop()
 
 
 @dataclass

@@ -7,14 +7,13 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Network
-from pathlib import Path
 
 import pytest
 
 from agent.drivers.bus import BusError
 from agent.events import BusChanged, FactReceived
 from agent.model import Delegation, NodeInfo, NodeState, PartStatus, Peer, UplinkIPv4, UplinkLink
-from tests.lab.bus_kit import Broker, boottime, raw, running, say
+from tests.lab.bus_kit import Broker, boottime, mosquitto, raw, running, say
 
 pytestmark = pytest.mark.lab
 
@@ -25,11 +24,9 @@ PREFIX = IPv6Network("2001:db8:1::/48")
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
+def broker() -> Iterator[Broker]:
+    with mosquitto() as broker:
+        yield broker
 
 
 async def test_facts_travel_both_ways_and_change(broker: Broker) -> None:

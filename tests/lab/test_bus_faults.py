@@ -9,7 +9,6 @@ import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import aiomqtt
 import pytest
@@ -20,7 +19,7 @@ from agent.drivers.bus import client
 from agent.drivers.bus.settings import Cause
 from agent.events import BusChanged
 from agent.model import NodeState, PartStatus, UplinkLink
-from tests.lab.bus_kit import Broker, boottime, descriptors, raw, running, say
+from tests.lab.bus_kit import Broker, boottime, descriptors, mosquitto, raw, running, say
 
 pytestmark = pytest.mark.lab
 
@@ -28,11 +27,9 @@ LINK = UplinkLink(carrier=True, mtu=1500)
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path)
-    broker.start()
-    yield broker
-    broker.stop()
+def broker() -> Iterator[Broker]:
+    with mosquitto() as broker:
+        yield broker
 
 
 async def test_a_stale_lost_is_answered(broker: Broker) -> None:
@@ -197,9 +194,14 @@ async def test_who_speaks_in_our_name_is_not_answered_for_ever(broker: Broker) -
         assert error.cause is Cause.TWIN
 
 
-async def test_a_broker_that_is_mute_costs_no_descriptors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def absent() -> Iterator[Broker]:
+    with mosquitto(started=False) as broker:
+        yield broker
+
+
+async def test_a_broker_that_is_mute_costs_no_descriptors(absent: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.drivers.bus.client.TIMEOUT", 0.05)
-    broker = Broker(tmp_path)
     connections = 0
     enough = asyncio.Event()
 
@@ -212,8 +214,8 @@ async def test_a_broker_that_is_mute_costs_no_descriptors(tmp_path: Path, monkey
             pass
         writer.close()
 
-    server = await asyncio.start_server(accept, "127.0.0.1", broker.port)
-    async with server, running(broker.bus_config("kpn"), LINK) as kpn:
+    server = await asyncio.start_server(accept, "127.0.0.1", absent.port)
+    async with server, running(absent.bus_config("kpn"), LINK) as kpn:
         async with asyncio.timeout(20):
             await enough.wait()
         error = await kpn.trouble("no connection to the broker")
