@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from agent.config.settings import Settings
 from agent.desired import Problem
 from agent.desired.firewall import FIREWALL_LINK_LOCAL
-from agent.model import IPAddress, IPNetwork, Link, Neighbour, UplinkLink
+from agent.model import IPAddress, IPNetwork, Link, State, UplinkLink
 
 
 def reserved(settings: Settings, marks: Mapping[str, int]) -> dict[str, IPv4Address]:
@@ -38,7 +38,7 @@ class Claims:
         settings: Settings,
         marks: Mapping[str, int],
         dmz: Link | None,
-        neighbours: Mapping[tuple[int, IPAddress], Neighbour],
+        state: State,
     ) -> None:
         self.site = settings.site.prefix
         self.refused: list[Problem] = []
@@ -52,7 +52,8 @@ class Claims:
         }
         self._owner: dict[IPAddress | str, str] = {mac: name for name, mac in self._configured.items()}
         self._dmz = dmz
-        self._neighbours = neighbours
+        self._neighbours = state.neighbours
+        self._claimed = {name: peer.link.ipv4 for name, peer in state.peers.items() if peer.link is not None}
         self._outside: list[tuple[IPNetwork, str]] = []
 
     def _refuse(self, name: str, message: str, hint: str) -> bool:
@@ -137,11 +138,19 @@ class Claims:
                 "let the ingress take its DMZ address by DHCP",
             )
         keeper = next((other for other, kept in self._reserved.items() if kept == address and other != name), None)
-        if keeper is not None:
+        if keeper is not None and self._claimed.get(keeper) == address:
             return self._refuse(
                 name,
                 f"its ingress says it has {address} on the DMZ, which is kept for {keeper}: not used",
                 f"restart the DHCP client of {name}; {self._reserved.get(name, 'no address')} is kept for it",
+            )
+        expected = self._reserved.get(name, address)
+        if address != expected and self._first(name, "the address", address):
+            # A lease from before, say: it is used until the client renews it.
+            self._refuse(
+                name,
+                f"its ingress has {address} on the DMZ, {expected} is kept for it",
+                f"nothing if the lease is about to be renewed; else restart the DHCP client of {name}",
             )
         return self._first(name, "the address", address)
 

@@ -156,7 +156,7 @@ def views(
     settings: Settings, state: State, now: float, dmz: Link | None, marks: Mapping[str, int]
 ) -> tuple[dict[str, UplinkView], tuple[Problem, ...]]:
     """All uplinks that have a mark, best first, and what is wrong with their claims."""
-    claims = Claims(settings, marks, dmz, state.neighbours)
+    claims = Claims(settings, marks, dmz, state)
     found = {}
     for name in settings.uplinks_by_priority():
         if name in marks:
