@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import subprocess
 import threading
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from emulator.system import addresses, ip, listed, supervise
+from emulator.system import addresses, ip, listed, setting, supervise
 
 ECHO_PORT = 7
 WEB_PORT = 80
@@ -92,4 +94,16 @@ def main() -> int:
         ip("addr", "replace", entry, "dev", "lo", *(["nodad"] if ":" in entry else []))
     for entry in listed("ROUTES"):
         ip("route", "replace", *entry.split())
+    if peer := setting("TUNNEL_PEER", ""):
+        _tunnel(peer, listed("TUNNEL"))
     return supervise([["python3", "-m", "emulator", "echo"]])
+
+
+def _tunnel(peer: str, allowed: Sequence[str]) -> None:
+    """The far end of a WireGuard tunnel: its clients' addresses are `allowed`, its key is a file."""
+    ip("link", "add", "tunnel", "type", "wireguard")
+    key = ("private-key", setting("TUNNEL_KEY_FILE"), "listen-port", setting("TUNNEL_PORT", "51820"))
+    subprocess.run(("wg", "set", "tunnel", *key, "peer", peer, "allowed-ips", ",".join(allowed)), check=True)
+    ip("link", "set", "tunnel", "up", "mtu", "1420")
+    for prefix in allowed:
+        ip("route", "replace", prefix, "dev", "tunnel")
