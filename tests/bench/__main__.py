@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, prefix
+from tests.bench import agent, packets, prefix
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
 
 BOUNDS = {
     "prefix-to-rule": Bound("prefix route on netlink to new rule", median=3, p99=10, faster=("shell hook", 5)),
+    "prefix-to-packet": Bound("prefix route on netlink to first translated packet outside", median=20, p99=50),
+    "link-to-route": Bound("link down at an ingress to the firewall's new choice, over the bus", median=20, p99=50),
+    "restart-loss": Bound("a laptop's 1 ms trains while an agent or the broker restarts", worst=0),
     "prefix-storm": Bound("1000 prefix changes in 10 s: wrong or leaked objects", worst=0),
     "agent-memory": Bound("VmRSS of either role after `prefix-storm`", worst=80),
     "agent-idle": Bound("one core, over 60 s", worst=0.5),
@@ -21,6 +24,9 @@ BOUNDS = {
 # One run may give several figures: names → what measures them.
 CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("prefix-to-rule",), prefix.prefix_to_rule),
+    (("prefix-to-packet",), packets.prefix_to_packet),
+    (("link-to-route",), packets.link_to_route),
+    (("restart-loss",), packets.restart_loss),
     (("prefix-storm", "agent-memory"), prefix.prefix_storm),
     (("agent-idle",), agent.agent_idle),
     (("agent-ready",), agent.agent_ready),
