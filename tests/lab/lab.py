@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tests.lab import router
 from tests.lab.clients import start_client, wait_addresses
@@ -33,6 +33,9 @@ class Lab:
     theirs takes at most. Nothing but wires and addresses exists at first; `start_*` start daemons.
     """
 
+    running: ClassVar[set[Lab]] = set()
+    kept_logs: ClassVar[dict[str, str]] = {}
+
     def __init__(self, *, nodes: Iterable[str] | None = None, config: str | None = None, renew: int = 2) -> None:
         wanted = set(SPECS) if nodes is None else {"switch", *nodes}
         if unknown := wanted - set(SPECS):
@@ -53,11 +56,14 @@ class Lab:
         except BaseException:
             self.close()
             raise
+        Lab.running.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is not None:
+            self.keep_logs()
         self.close()
 
     @property
@@ -123,12 +129,19 @@ class Lab:
         """Start the services of the router's nodes (default: all of them) and wait until their agents are ready."""
         router.start_all(self.services[name] for name in names or self.services)
 
+    def keep_logs(self) -> None:
+        """Save the end of every log for the report of a failed test, since they end with the lab."""
+        for node in self.nodes.values():
+            for path in sorted(node.path("/run/log").iterdir()):
+                Lab.kept_logs[f"{node.name}/{path.name}"] = path.read_text(errors="replace")[-6000:]
+
     def logs(self, name: str) -> str:
         """What the services of a node have said, line by line with the service's name in front."""
         return self.nodes[name].log(router.LOG)
 
     def close(self) -> None:
         """Remove everything; may be called again."""
+        Lab.running.discard(self)
         holder, self._holder = self._holder, None
         if holder is None:
             return
