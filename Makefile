@@ -22,6 +22,7 @@ demo: setup
 	@$(BIN)/python -m tests.lab.demo
 
 test: setup check
+	@sh tests/packages.sh engine
 	@$(BIN)/pytest
 
 # The part that needs a kernel with PPP and VLANs, in a virtual machine made from packages.
