@@ -41,7 +41,7 @@ class DockerHost(Noun):
 
     network: str = Field(description="the network it lives in")
     index: Annotated[int, Field(ge=0)] = Field(
-        description="n: its /76 has group 5 = n<<4, its containers' /80 group 5 = n<<4|1; 0 is free, 1 the uplink's"
+        description="n: its /76 has group 5 = n<<4, its containers' /80 group 5 = (n<<4)+1; 0 is free, 1 the uplink's"
     )
     mac: Mac = Field(description="its MAC address: its IPv6 addresses are accepted from it alone")
     may_expose: MayExpose = Field(

@@ -65,13 +65,16 @@ def parse_ports(value: object) -> tuple[PortRange, ...]:
     return (PortRange(first, last),)
 
 
-Port: TypeAlias = Annotated[
-    int, PlainValidator(parse_port), WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_PORT})
-]
-_ONE_PORT = {"anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_PORT}, {"type": "string"}]}
-
+_ONE = {"type": "integer", "minimum": 1, "maximum": MAX_PORT}
+_ONE_OR_RANGE = [_ONE, {"type": "string", "pattern": f"^{_PORT_RANGE.pattern}$"}]
+Port: TypeAlias = Annotated[int, PlainValidator(parse_port), WithJsonSchema({**_ONE, "description": "a port"})]
 PortList: TypeAlias = Annotated[
     tuple[PortRange, ...],
     PlainValidator(parse_ports),
-    WithJsonSchema({"anyOf": [*_ONE_PORT["anyOf"], {"type": "array", "items": _ONE_PORT, "minItems": 1}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [*_ONE_OR_RANGE, {"type": "array", "items": {"anyOf": _ONE_OR_RANGE}, "minItems": 1}],
+            "description": "a port, a range or a list",
+        }
+    ),
 ]

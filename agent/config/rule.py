@@ -10,7 +10,10 @@ from agent.config.base import Noun, as_names
 from agent.config.host import ports_of
 from agent.config.ports import PortList, Ports
 
-_NAMES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_NAMES = {
+    "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
+    "description": "a word or a list",
+}
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(as_names), Field(min_length=1), WithJsonSchema(_NAMES)]
 
 

@@ -13,7 +13,7 @@ _SENTENCES = (
     (
         "mapping values are not allowed",
         "a `: ` where no key can be",
-        "indent the line like its neighbours, or put the value in quotes",
+        "indent the line like its neighbours, or put the value (an IPv6 address?) in quotes",
     ),
     ("could not find expected ':'", "a key without `:`", "write `key: value`"),
     (
@@ -24,14 +24,18 @@ _SENTENCES = (
     (
         "expected ',' or '}'",
         "a `{` without its `}`, or a missing comma",
-        "close the `{`, or put a comma between the entries",
+        "close the `{`, put a comma between the entries, or quote an IPv6 address",
     ),
     (
         "expected ',' or ']'",
         "a `[` without its `]`, or a missing comma",
         "close the `[`, or put a comma between the entries",
     ),
-    ("expected the node content", "a value is missing here", "write the value, or close the bracket"),
+    (
+        "expected the node content",
+        "a value is missing here",
+        "write the value, close the bracket, or quote an IPv6 address",
+    ),
     ("found unexpected end of stream", "a quote that is not closed", "close the quote"),
     (
         "found undefined alias",

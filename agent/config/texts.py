@@ -142,17 +142,19 @@ def parse_endpoint(value: object) -> Endpoint:
 Duration: TypeAlias = Annotated[
     float,
     PlainValidator(parse_duration),
-    text_schema("a number and a unit", pattern=f"^{_DURATION.pattern}$"),
+    text_schema("a duration (ms s m h d)", pattern=f"^{_DURATION.pattern}$"),
 ]
 Mac: TypeAlias = Annotated[
     str, PlainValidator(parse_mac), text_schema("a MAC address", pattern="^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$")
 ]
-Label: TypeAlias = Annotated[str, PlainValidator(parse_label), text_schema("a-z 0-9 -", pattern=f"^{_LABEL.pattern}$")]
+Label: TypeAlias = Annotated[
+    str, PlainValidator(parse_label), text_schema("a name of a-z 0-9 -", pattern=f"^{_LABEL.pattern}$")
+]
 Domain: TypeAlias = Annotated[str, PlainValidator(parse_domain), text_schema("a DNS domain")]
 InterfaceName: TypeAlias = Annotated[
     str,
     PlainValidator(parse_interface_name),
-    text_schema("an interface", maxLength=15),
+    text_schema("an interface's name", maxLength=15),
 ]
 Text: TypeAlias = Annotated[str, PlainValidator(parse_text), text_schema("a text", minLength=1)]
 Key: TypeAlias = Annotated[str, PlainValidator(parse_key), text_schema("a WireGuard key", pattern=f"^{_KEY.pattern}$")]

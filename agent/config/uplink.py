@@ -33,7 +33,12 @@ def parse_delegation(value: object) -> int | Literal["none"]:
 Delegation: TypeAlias = Annotated[
     int | Literal["none"],
     PlainValidator(parse_delegation),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": NETWORK_LENGTH}, {"const": "none"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 1, "maximum": NETWORK_LENGTH}, {"const": "none"}],
+            "description": f"1 to {NETWORK_LENGTH}, or `none`",
+        }
+    ),
 ]
 
 
@@ -87,7 +92,7 @@ class _Uplink(Noun):
 
     trunk: Interface | None = Field(
         default=None,
-        description="NIC towards the DMZ (its VLAN is the transit network's); default: the NIC named `dmz`",
+        description="NIC towards the DMZ (its VLAN is the transit network's); default: the NIC named like it",
     )
     mtu: Mtu | None = Field(default=None, description="MTU in bytes; default: that of the link (pppoe: 1492)")
     priority: Priority = Field(default=DEFAULT_PRIORITY, description="lower wins")

@@ -48,7 +48,7 @@ def test_it_fits_the_terminal(tmp_path: Path, width: int) -> None:
 def test_findings_alone() -> None:
     found = report("a: [")
     assert render_findings(found.errors).startswith("error: ")
-    assert "To mend: write the value, or close the bracket." in render_findings(found.errors)
+    assert "To mend: write the value, close the bracket, or quote" in render_findings(found.errors)
 
 
 def test_no_other_file_is_opened(tmp_path: Path) -> None:
