@@ -60,6 +60,7 @@ forwards:
 HOST4, NAS4, FAR4, WAN4 = "10.10.0.100", "10.20.0.5", "203.0.113.7", "192.0.2.2"
 HOST6, NAS6, FAR6, WAN6 = "fd00:1:2:10::100", "fd00:1:2:20::5", "2001:db8:f::7", "2001:db8:a::2"
 NOW = 1000.0
+NOTHING = Memory()
 _numbers = itertools.count()
 _WIRES = (
     ("net", "isp", "ingress", "wan"),
@@ -115,7 +116,7 @@ class SmallNet:
     index: dict[str, int] = field(default_factory=dict)
     added: set[str] = field(default_factory=set)
 
-    def state(self, *prefixes: str, wan6: str | None = f"{WAN6}/64", memory: Memory = Memory()) -> State:
+    def state(self, *prefixes: str, wan6: str | None = f"{WAN6}/64", memory: Memory = NOTHING) -> State:
         """What netlink would show of the ingress with these delegated prefixes."""
         links = {n: Link(n, name, up=True, carrier=True) for name, n in self.index.items()}
         wan, dmz = self.index["wan"], self.index["dmz"]
@@ -182,6 +183,10 @@ class Wire:
         kind = 0x86DD if IPv6 in packet else 0x0800
         self._socket.send(bytes(Ether(src=self.mac, dst=to, type=kind) / packet))
 
+    def raw(self, frame: Packet | bytes) -> None:
+        """Send a frame as it is."""
+        self._socket.send(bytes(frame))
+
     def frames(self, seconds: float = 0.0) -> Iterator[Packet]:
         """Packets that came to this device; ends when none has come for `seconds`."""
         while select.select([self._socket], [], [], seconds)[0]:
@@ -209,7 +214,7 @@ def checksums_hold(packet: Packet) -> bool:
     if IPv6 in packet:
         header = packet[IPv6]
         payload = bytes(header)[40 : 40 + header.plen]
-        return _sums_up(_pseudo(header.src, header.dst, header.nh, len(payload)) + payload)
+        return _sums_up(_pseudo(header.src, header.dst, int(header.nh), len(payload)) + payload)
     header = packet[IP]
     size = header.ihl * 4
     payload = bytes(header)[size : header.len]
@@ -224,7 +229,7 @@ def _pseudo(source: str, destination: str, protocol: int, size: int) -> bytes:
 def _sums_up(data: bytes) -> bool:
     """RFC 1071: with its checksum in, data adds up to all ones."""
     padded = data + b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
+    total: int = sum(struct.unpack(f"!{len(padded) // 2}H", padded))
     return total % 0xFFFF == 0
 
 
