@@ -1,0 +1,156 @@
+"""The KPN story's network, running: the lab's nodes and services on the topology of tests/vm/topology.py."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from tests.lab import router
+from tests.lab.internet import PORTS, serve_echo
+from tests.lab.lab import Lab
+from tests.lab.node import Node
+from tests.lab.topology import NodeSpec
+from tests.lab.wait import wait_for
+from tests.vm.pppoe_isp import PASSWORD, PppoeIsp
+from tests.vm.topology import CLIENT_VLANS, MACS, NODES, PROBES, SPECS
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "compose" / "router-home.yaml"
+# As in Dockerfile.ingress: no options of Debian's, secrets where the agent writes them.
+PPP_FILES: dict[str, Any] = {
+    "/etc/ppp/options": {"text": ""},
+    "/etc/ppp/chap-secrets": {"link": "/run/router/etc/ppp/chap-secrets"},
+    "/etc/ppp/pap-secrets": {"link": "/run/router/etc/ppp/pap-secrets"},
+    "/etc/ppp/ip-up": {"text": "#!/bin/sh\n", "mode": 0o755},
+    "/etc/ppp/ipv6-up": {"text": "#!/bin/sh\n", "mode": 0o755},
+}
+
+
+def _batch(node: Node, commands: list[str]) -> None:
+    argv = ["nsenter", "-t", str(node.pid), "-n", "ip", "-batch", "-"]  # the network alone: pids are the caller's
+    subprocess.run(argv, input="\n".join(commands) + "\n", text=True, check=True)
+
+
+def wire(nodes: Mapping[str, Node]) -> None:
+    """Connect the nodes that exist, give them what a machine is given by hand."""
+    switch = nodes["switch"]
+    commands = ["link set lo up"]
+    for bridge in sorted({port.switch for node in nodes.values() for port in node.spec.ports}):
+        commands += [f"link add {bridge} type bridge mcast_snooping 0", f"link set {bridge} up"]
+    for node in nodes.values():
+        for port in node.spec.ports:
+            mac = MACS.get((node.name, port.name))
+            address = f" address {mac}" if mac else ""
+            end = f"{node.name}-{port.name}"[:15]
+            commands.append(f"link add {end} type veth peer name {port.name}{address} netns {node.pid}")
+            commands.append(f"link set {end} master {port.switch} up")
+    _batch(switch, commands)
+    for node in nodes.values():
+        _batch(node, _dress(node))
+
+
+def _dress(node: Node) -> list[str]:
+    commands = ["link set lo up"]
+    for port in node.spec.ports:
+        commands.append(f"link set {port.name} up")
+        commands += [f"addr add {a} dev {port.name}{' nodad' if ':' in a else ''}" for a in port.addresses]
+    if node.name in CLIENT_VLANS:
+        commands += [f"link add link eth0 name lan type vlan id {CLIENT_VLANS[node.name]}", "link set lan up"]
+    if node.name == "internet":
+        commands += [f"addr add {probe} dev lo" for probe in PROBES]
+    return commands + [f"route add {route}" for route in node.spec.routes]
+
+
+class Wire:
+    """What crosses the line between ingress and ISP, tags and PPPoE included, from `start` on."""
+
+    def __init__(self, switch: Node) -> None:
+        self._switch = switch
+        self._process: subprocess.Popen[Any] | None = None
+
+    def start(self, expression: str = "") -> None:
+        """Capture anew; `expression` is tcpdump's filter."""
+        self.stop()
+        argv = ["tcpdump", "-i", "line", "-U", "-s", "200", "-B", "16384", "-w", "/run/line.pcap", *expression.split()]
+        self._process = self._switch.popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            if b"listening on" in line:
+                return
+        raise AssertionError("tcpdump did not start")
+
+    def text(self, *options: str) -> str:
+        """All that was seen so far, in tcpdump's words."""
+        argv = ["tcpdump", "-r", "/run/line.pcap", "-n", "-e", *options]
+        return self._switch.run(argv, check=False).stdout
+
+    def stop(self) -> str:
+        """End the capture; its text."""
+        if self._process is None:
+            return ""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(10)
+        self._process = None
+        return self.text()
+
+
+class Network(Lab):
+    """The network with its router on the unchanged example. `nodes`: these only, and the switch."""
+
+    def __init__(self, *nodes: str, config: str | None = None, password: str = PASSWORD) -> None:
+        super().__init__(nodes=[], config=config or EXAMPLE.read_text())
+        wanted = {"switch", *nodes} if nodes else set(SPECS)
+        self._specs = [spec for spec in NODES if spec.name in wanted]
+        self._password = password
+
+    def __enter__(self) -> Self:
+        try:
+            self._hold()
+            wire(self.nodes)
+        except BaseException:
+            self.close()
+            raise
+        self.isp = PppoeIsp(self.nodes["isp"])
+        self.wire = Wire(self.nodes["switch"])
+        return self
+
+    def _files(self, spec: NodeSpec) -> dict[str, Any]:
+        found = super()._files(spec)
+        if spec.kind == "ingress":
+            found |= PPP_FILES
+            found["/run/secrets/kpn_ppp"] = {"text": f"{self._password}\n", "mode": 0o600}
+        if spec.name == "isp":
+            found |= PppoeIsp.files()
+        return found
+
+    def serve(self) -> None:
+        """Start the internet's echo servers."""
+        serve_echo(self.nodes["internet"], *PORTS)
+
+    def connect(self, name: str) -> None:
+        """Start a client's DHCPv4; its IPv6 is the kernel's own."""
+        node = self.nodes[name]
+        node.sysctl("net.ipv6.conf.lan.accept_ra", "2")
+        node.spawn(["dhcpcd", "-B", "-4", "-f", "/dev/null", "-C", "resolv.conf", "lan"], "dhcpcd")
+
+    def session(self) -> int | None:
+        """The ifindex of the ingress's PPP link, None while there is none."""
+        out = self.nodes["kpn"].run(["ip", "-o", "link", "show", "dev", "wan"], check=False).stdout
+        found = re.match(r"(\d+): wan:", out)
+        return int(found[1]) if found and "POINTOPOINT" in out else None
+
+    def addresses(self, family: int) -> list[str]:
+        """Global addresses of the ingress's uplink; none while there is no such link."""
+        return self.nodes["kpn"].addresses("wan", family) if self.session() else []
+
+    def wait_session(self, timeout: float = 60.0, *, other_than: int | None = None) -> int:
+        """Wait until there is a PPP link, a new one if `other_than` is the old one's index."""
+
+        def there() -> int | None:
+            index = self.session()
+            return None if index == other_than else index
+
+        return wait_for(there, timeout, lambda: f"a PPP session; the log:\n{self.nodes['kpn'].log(router.LOG)[-4000:]}")
