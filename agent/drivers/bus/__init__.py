@@ -18,7 +18,7 @@ import structlog
 from agent import wire
 from agent.desired import Publication
 from agent.drivers.bus.backoff import STEADY, Backoff
-from agent.drivers.bus.client import explain
+from agent.drivers.bus.client import check_cancelled, explain
 from agent.drivers.bus.inbox import Inbox
 from agent.drivers.bus.outbox import Outbox
 from agent.drivers.bus.session import Session
@@ -131,6 +131,7 @@ class Bus:
                 if session.stood_since is not None:
                     emit(BusChanged(connected=False))
             stood = 0.0 if session.stood_since is None else self._now() - session.stood_since
+            check_cancelled()
             if session.stood_since is not None:
                 lives.append(session.id)
             twin_met = session.met_twin or (twin_met and stood < STEADY)

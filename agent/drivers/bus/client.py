@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -96,6 +97,13 @@ def make_client(config: BusConfig, will: bytes) -> Client:
     client.pending_calls_threshold = wire.MAX_PAYLOAD
     client._client.connect_timeout = CONNECT_TIMEOUT  # noqa: SLF001 -- aiomqtt has no parameter for it
     return client
+
+
+def check_cancelled() -> None:
+    """Raise the cancellation that got lost: before Python 3.12 `asyncio.wait_for`, which aiomqtt uses, may lose one."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def publish_properties(expiry: int | None) -> Properties:

@@ -13,7 +13,7 @@ import aiomqtt
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent import wire
-from agent.drivers.bus.client import Client, expiry_of, make_client, publish_properties, twin_error
+from agent.drivers.bus.client import Client, check_cancelled, expiry_of, make_client, publish_properties, twin_error
 from agent.drivers.bus.inbox import Inbox
 from agent.drivers.bus.outbox import Letter, Outbox
 from agent.drivers.bus.settings import BusConfig, BusError, Cause
@@ -80,7 +80,7 @@ class Session:
             asyncio.create_task(self._speak(), name="bus speak"),
         )
         try:
-            _cancelled_meanwhile()
+            check_cancelled()
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await _end(tasks)
@@ -149,25 +149,26 @@ class Session:
                 raise BusError(f"the broker refuses the subscription: {code}", *_MEND_ACL)
         await self._flush()
         try:
-            await asyncio.wait_for(self._echo.wait(), ECHO_TIMEOUT)
+            async with asyncio.timeout(ECHO_TIMEOUT):
+                await self._echo.wait()
         except TimeoutError:
             raise BusError("the broker accepts the login but not the topic", *_MEND_ACL) from None
         self.stood_since = self.now()
         self.emit(BusChanged(connected=True))
-        while True:
-            self._answers = 0
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPUBLISH):
-                    await self._follow()
-            self.outbox.forget()
-
-    async def _follow(self) -> None:
+        clock = asyncio.get_running_loop()
+        again = clock.time() + REPUBLISH
         while True:
             self.wake.clear()
             if self.outbox.wanted is not None:
                 self.outbox.own = NodeState("ready", self.id)
             await self._flush()
-            await self.wake.wait()
+            try:
+                async with asyncio.timeout_at(again):
+                    await self.wake.wait()
+            except TimeoutError:
+                self.outbox.forget()
+                self._answers = 0
+                again = clock.time() + REPUBLISH
 
     async def _flush(self) -> None:
         letters = self.outbox.due(self.now())
@@ -186,13 +187,6 @@ class Session:
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._send(Letter("state", payload))
-
-
-def _cancelled_meanwhile() -> None:
-    # Before Python 3.12 `asyncio.wait_for`, which aiomqtt uses, loses a cancellation that comes with its result.
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:
