@@ -19,7 +19,7 @@ from agent.drivers.bus.inbox import MOST, Inbox
 from agent.drivers.bus.outbox import Outbox
 from agent.drivers.bus.settings import Cause
 from agent.events import FactReceived, FactWithdrawn
-from agent.model import Delegation, Fact, NodeState, PartStatus, Peer, UplinkIPv4, UplinkLink
+from agent.model import Delegation, Fact, NodeInfo, NodeState, PartStatus, Peer, UplinkIPv4, UplinkLink
 
 NOW = 1000.0
 LINK = UplinkLink(carrier=True, mtu=1500)
@@ -51,6 +51,17 @@ def test_a_birth_comes_before_the_facts_and_readiness_after_them() -> None:
     box.want(publications(replace(LINK, mtu=1400), IPV4))
     assert topics(box) == ["uplink/link", "state"]
     assert topics(box) == []
+
+
+def test_who_we_are_is_said_before_the_first_plan_and_never_withdrawn() -> None:
+    box = Outbox(NodeState("init", "1"), NodeInfo("ingress", "1", 1, "digest"))
+    assert topics(box) == ["state", "info"]
+    box.want(publications(LINK))
+    assert topics(box) == ["uplink/link"]
+    box.want([])
+    assert topics(box) == ["-uplink/link"]
+    box.info = NodeInfo("ingress", "1", 1, "another")
+    assert topics(box) == ["info"]
 
 
 def test_what_is_new_comes_before_what_is_withdrawn() -> None:

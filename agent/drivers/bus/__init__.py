@@ -24,7 +24,7 @@ from agent.drivers.bus.outbox import Outbox
 from agent.drivers.bus.session import Session
 from agent.drivers.bus.settings import BusConfig, BusError, BusTls, Cause
 from agent.events import BusChanged, Event
-from agent.model import NodeState, Peer
+from agent.model import NodeInfo, NodeState, Peer
 
 __all__ = ["Bus", "BusConfig", "BusError", "BusTls", "Cause"]
 
@@ -64,6 +64,11 @@ class Bus:
     def remember(self, peers: Mapping[str, Peer]) -> None:
         """Tell what an earlier life of this agent knew of others: what they withdrew since is told by an event."""
         self._inbox.remember(peers)
+
+    def describe(self, info: NodeInfo) -> None:
+        """Tell who this node is; it is said before the facts, at once and on every connection."""
+        self._outbox.info = info
+        self._wake.set()
 
     async def publish(self, facts: tuple[Publication, ...]) -> None:
         """Take the full set of retained facts wanted now; what differs at the broker is sent, the rest withdrawn.

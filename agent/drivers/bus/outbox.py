@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from agent import wire
 from agent.desired import Publication
-from agent.model import Deadline, Delegation, Fact, NodeState, UplinkHealth, UplinkIPv4, UplinkIPv6
+from agent.model import Deadline, Delegation, Fact, NodeInfo, NodeState, UplinkHealth, UplinkIPv4, UplinkIPv6
 
 # A deadline read twice from the kernel or a lease differs by up to a second each time.
 SLACK = 2.0
@@ -36,6 +36,7 @@ class Outbox:
     """
 
     own: NodeState
+    info: NodeInfo | None = None
     wanted: dict[str, Fact] | None = None
     errors: dict[str, str] = field(default_factory=dict)
     _sent: dict[str, Fact] = field(default_factory=dict)
@@ -68,7 +69,8 @@ class Outbox:
     def due(self, now: float) -> list[Letter]:
         """Give what must be sent now, and count it as sent. What is new comes before what is withdrawn."""
         letters = []
-        wanted = self.wanted or {}
+        about: dict[str, Fact] = {} if self.info is None else {"info": self.info}
+        wanted = about | (self.wanted or {})
         # A birth is announced before the facts, readiness after them.
         state: list[tuple[str, Fact]] = [("state", self.own)]
         facts = list(wanted.items())
