@@ -61,7 +61,7 @@ def complaint(root: type[BaseModel], error: ErrorDetails) -> Complaint:
     path = key_path(error["loc"])
     kind = error["type"]
     if kind == "extra_forbidden":
-        return _unknown(root, path, _kind(error["loc"]))
+        return unknown_key(root, path, _kind(error["loc"]))
     if kind == "missing":
         return _missing(root, path, _kind(error["loc"]))
     message, mend = _sentence(kind, error["input"], error.get("ctx", {}), error["msg"])
@@ -82,7 +82,8 @@ def _has_kind(models: Iterable[type[BaseModel]]) -> bool:
     return all("kind" in model.model_fields for model in models)
 
 
-def _unknown(root: type[BaseModel], path: KeyPath, kind: str) -> Complaint:
+def unknown_key(root: type[BaseModel], path: KeyPath, kind: str = "") -> Complaint:
+    """A key that the model at its place does not have. `kind` is that of the uplink it stands in."""
     known = list(dict.fromkeys(key for model in _models(root, path[:-1], kind) for key in keys_of(model)))
     mend = near(str(path[-1]), known, f"delete it; the keys here are {', '.join(known)}")
     where = f" for an uplink of kind {kind}" if kind else ""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agent.config.cross import complaints
 from agent.config.document import Document, decode, parse
 from agent.config.environment import FILE, overrides, variable
-from agent.config.fields import complaint
+from agent.config.fields import complaint, unknown_key
 from agent.config.finding import Complaint, ConfigError, Finding, KeyPath, by_place, written
 from agent.config.settings import Settings
 
@@ -62,9 +62,12 @@ def read(path: Path) -> Document:
 
 
 def _fields(document: Document, overriding: Mapping[KeyPath, Any], findings: Iterable[Finding]) -> Settings:
-    found = list(findings)
+    values = merged(document.value, overriding)
+    # pydantic-settings takes arguments of its own in this form (`_env_file`): none may come from the file.
+    private = [key for key in values if key.startswith("_")]
+    found = [*findings, *(place(document, overriding, unknown_key(Settings, (key,))) for key in private)]
     try:
-        settings = Settings(**merged(document.value, overriding))
+        settings = Settings(**{key: value for key, value in values.items() if key not in private})
     except ValidationError as error:
         details = error.errors(include_url=False)
         found += [place(document, overriding, complaint(Settings, detail)) for detail in details]

@@ -14,6 +14,12 @@ CASES: dict[str, tuple[dict[str, str], str, str, str]] = {
         "there is no key `netwroks` here",
         "write `networks`",
     ),
+    "an argument of the library": (
+        {"log": "_cli_parse_args: true # here"},
+        "_cli_parse_args",
+        "there is no key `_cli_parse_args` here",
+        "delete it; the keys here are site, bus,",
+    ),
     "unknown key": (network("{ vlna: 10 }"), "networks.home.vlna", "there is no key `vlna` here", "write `vlan`"),
     "unlike any key": (
         {"dns": "dns: { qqq: 1 } # here"},

@@ -66,6 +66,12 @@ ERRORS = {
         "its broadcast address",
         "another address",
     ),
+    "an ingress's": (
+        host("{ network: dmz, ipv4: 10.99.0.10 }"),
+        "hosts.x.ipv4",
+        "10.99.0.10 is kept for an ingress",
+        "outside of the transit network's pool",
+    ),
     "suffix too long": (
         host("{ network: home, suffix: 'fd4b:9ca2:1d70:10::5' }"),
         "hosts.x.suffix",

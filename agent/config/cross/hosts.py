@@ -10,6 +10,7 @@ from agent.config.cross.words import there_are
 from agent.config.fields import near
 from agent.config.finding import Complaint, KeyPath
 from agent.config.host import Host
+from agent.config.network import Network
 from agent.config.settings import Settings
 from agent.config.uplink import StaticUplink
 
@@ -71,6 +72,14 @@ def _ipv4(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
         )
     elif owner := _reserved(host.ipv4, ipv4.ip, (ipv4.network.network_address, ipv4.network.broadcast_address)):
         yield Complaint(at, f"{host.ipv4} is {owner}", f"write another address of {ipv4.network}")
+    elif _for_ingresses(settings.networks[host.network], host.ipv4):
+        mend = "write an address outside of the transit network's pool"
+        yield Complaint(at, f"{host.ipv4} is kept for an ingress", mend)
+
+
+def _for_ingresses(network: Network, address: IPv4Address) -> bool:
+    """The firewall gives each ingress a fixed address of the transit network's pool."""
+    return network.transit and network.dhcp4 is not None and address in network.dhcp4.pool
 
 
 def _reserved(address: IPv4Address, firewall: IPv4Address, ends: tuple[IPv4Address, IPv4Address]) -> str:
