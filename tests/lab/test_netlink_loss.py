@@ -102,6 +102,29 @@ def test_an_interrupted_dump_is_read_again(ns: Namespace, monkeypatch: pytest.Mo
     run(ns, main)
 
 
+def test_what_happens_during_the_dump_is_told_after_it(ns: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The route comes when the routes have been read already: only its event can tell."""
+    ns.sh(WAN)
+    dump = netlink_socket.DumpSocket.dump
+
+    async def late(self: netlink_socket.DumpSocket, request: int) -> list[bytes]:
+        if request == netlink_socket.RTM_GETNEIGH:
+            await sh("ip route replace 198.51.100.0/24 via 192.0.2.1; ip -6 route replace unreachable 2001:db8:1::/48")
+        return await dump(self, request)
+
+    monkeypatch.setattr(netlink_socket.DumpSocket, "dump", late)
+
+    async def main() -> None:
+        async with watching() as fold:
+            await until(lambda: fold.has("198.51.100.0/24") and fold.has("2001:db8:1::/48"))
+            assert fold.watcher.dumps == 1
+            told = fold.events[0]
+            assert isinstance(told, Dump)
+            assert not [r for r in told.routes if r.destination == IPv4Network("198.51.100.0/24")]
+
+    run(ns, main)
+
+
 def test_links_that_come_and_go_during_dumps(ns: Namespace) -> None:
     """The kernel interrupts link dumps here by itself; every dump told is whole and the end is right."""
 

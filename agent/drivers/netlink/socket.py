@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 
 from pyroute2.netlink.rtnl.iprsocket import AsyncIPRSocket
 
-from agent.drivers.netlink.layout import HEADER, IFADDR, IFINFO, IFLA, NDMSG, RTMSG, RULE, messages
+from agent.drivers.netlink.layout import HEADER, IFADDR, IFINFO, IFLA, NDMSG, RTMSG, RULE, MalformedError, messages
 
 NLMSG_ERROR: Final = 2
 NLMSG_DONE: Final = 3
@@ -116,7 +116,11 @@ class DumpSocket:
             if isinstance(data, OSError):
                 raise data
             datagrams.append(data)
-            for kind, flags, start, _ in messages(data):
+            try:
+                received = list(messages(data))
+            except MalformedError as error:
+                raise LostError(errno.EBADMSG, str(error)) from error
+            for kind, flags, start, _ in received:
                 interrupted = interrupted or bool(flags & NLM_F_DUMP_INTR)
                 if kind == NLMSG_ERROR:
                     code = -struct.unpack_from("=i", data, start)[0]

@@ -192,4 +192,7 @@ def _clock() -> Clock:
 
 
 def _has_routes(data: bytes) -> bool:
-    return any(kind in (rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE) for kind, *_ in messages(data))
+    try:
+        return any(kind in (rtnl.RTM_NEWROUTE, rtnl.RTM_DELROUTE) for kind, *_ in messages(data))
+    except MalformedError:
+        return True
