@@ -241,7 +241,8 @@ def test_a_changed_route_is_replaced_without_a_hole(ns: Namespace, family: int) 
         with told_routes() as told:
             state = await fresh()
             unreachable = Route(network, table=1001, metric=7, kind="unreachable")
-            changes = (second, first, second, unreachable, first)  # the last two: another kind in the same place
+            device = Route(network, wan, table=1001, metric=7)  # what is deleted by less than all of it, in IPv6
+            changes = (second, first, second, device, second, unreachable, first)
             for route in changes:
                 wanted = Wanted(routes=frozenset({route, last}))
                 await driver.add(wanted, state)
@@ -249,6 +250,27 @@ def test_a_changed_route_is_replaced_without_a_hole(ns: Namespace, family: int) 
                 state = await fresh()
                 assert {r for r in state.routes if r.table == 1001 and r.destination == network} == wanted.routes
         assert told == [(rtnl.RTM_NEWROUTE, r) for r in changes]
+
+    run(ns, main)
+
+
+@pytest.mark.parametrize("kind", ["unicast", "unreachable"])
+def test_of_two_routes_in_one_place_the_wanted_one_stays(ns: Namespace, kind: str) -> None:
+    """IPv6 lets several in, and does not compare the kind when it deletes."""
+
+    async def main(driver: RouteDriver) -> None:
+        await sh("""
+            ip -6 route add fd0a::/48 via fe80::8 dev wan metric 5 proto 98
+            ip -6 route append unreachable fd0a::/48 metric 5 proto 98
+        """)
+        state = await fresh()
+        place = {route.kind: route for route in state.routes if route.destination == ip_network("fd0a::/48")}
+        assert place.keys() == {"unicast", "unreachable"}
+        wanted = Wanted(routes=frozenset({place[kind]}))
+        await driver.add(wanted, state)
+        await driver.remove(wanted, state)
+        after = await fresh()
+        assert [r for r in after.routes if r.destination == ip_network("fd0a::/48")] == [place[kind]]
 
     run(ns, main)
 
