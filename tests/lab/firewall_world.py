@@ -131,6 +131,16 @@ class World:
         rules = [item["rule"]["expr"] for item in listing["nftables"] if "rule" in item]
         return sum(e["counter"]["packets"] for rule in rules for e in rule if isinstance(e.get("counter"), dict))
 
+    def accepted(self) -> dict[str, int]:
+        """Packets that each rule of the configuration, and each forward, accepted."""
+        listing = json.loads(self.sh("fw", "nft -j list table inet router"))["nftables"]
+        rules = {c["counter"]["name"]: c["counter"]["packets"] for c in listing if "counter" in c}
+        sets = (item["set"] for item in listing if "set" in item and item["set"]["name"] == "forwards4")
+        elements = (element["elem"] for found in sets for element in found.get("elem", []))
+        return rules | {str(element["val"]): element["counter"]["packets"] for element in elements}
+
+    # --- the firewall ---
+
     def state(self) -> State:
         """What the firewall knows: its links, and the peers as they are now."""
         links = {

@@ -121,3 +121,19 @@ def test_the_backstage_reaches_the_broker_and_nothing_else(world: World) -> None
 @pytest.mark.parametrize("target", ["fd00:1:2:77::1", "fd00:1:2:7777::1"])
 def test_an_unused_subnet_of_the_plan_is_unreachable(world: World, target: str) -> None:
     assert world.told("host", target) == "unreachable: No route"
+
+
+def test_a_default_route_that_others_made_is_never_taken(world: World) -> None:
+    # A container engine puts one into table main, by way of the backstage.
+    world.sh("node", "ip addr replace fe80::98/64 dev eth0 nodad")
+    world.sh("fw", "ip route add default via 10.98.0.2; ip -6 route add default via fe80::98 dev backstage")
+    try:
+        assert (world.ask("host", NET4), world.ask("host", NET6)) == (KPN4, KPN6)
+        assert world.told("host", "fd00:1:2:77::1") == "unreachable: No route"
+        world.carrier("kpn", up=False)
+        world.carrier("odido", up=False)
+        before = world.counter("filter_forward")
+        assert world.refused("host", NET4, 7) == world.refused("host", NET6, 7) == "TimeoutError"
+        assert world.counter("filter_forward") > before
+    finally:
+        world.sh("fw", "ip route del default; ip -6 route del default")
