@@ -20,8 +20,12 @@ PASSWORDS = {name: f"secret-of-{name}" for name in (*ROUTERS, "observer")}
 
 
 def environment(spec: NodeSpec) -> dict[str, str]:
-    """What the compose file gives a router's container."""
-    return {"ROUTER_NODE": spec.name, "ROUTER_CONFIG": "/etc/router/router.yaml"} if spec.name in ROUTERS else {}
+    """What image and compose file give a router's container."""
+    if spec.name not in ROUTERS:
+        return {}
+    # Trixie's Kea 2.6.3 writes leases in no other directory than this.
+    kea = {"KEA_DHCP_DATA_DIR": "/var/lib/router/kea"}
+    return {"ROUTER_NODE": spec.name, "ROUTER_CONFIG": "/etc/router/router.yaml", **kea}
 
 
 def files(spec: NodeSpec, config: str) -> dict[str, Any]:
