@@ -39,3 +39,13 @@ def wait_for(
             raise TimedOut(f"waited {timeout} s for {text or getattr(condition, '__name__', 'a condition')}")
         pause.wait(min(interval, left))
         interval = min(interval * 2, max(interval, 0.05))
+
+
+def fastest(action: Callable[[], object], runs: int = 20) -> float:
+    """Seconds that `action` takes when the machine leaves it alone: the shortest of some runs."""
+    times = []
+    for _ in range(runs):
+        started = time.monotonic()
+        action()
+        times.append(time.monotonic() - started)
+    return min(times)
