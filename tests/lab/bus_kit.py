@@ -33,11 +33,13 @@ from tests.lab.wait import wait_for
 SITE = "home"
 USERS = ("kpn", "odido", "firewall", "observer")
 TIMEOUT = 20.0
+# Seconds; shorter than ours, for the sake of the tests. mosquitto looks once a second.
+WILL_DELAY = 2
 _AGENT = """
 import asyncio, sys
 from pathlib import Path
-from agent.drivers.bus import Bus, BusConfig
-port, site, node, password = sys.argv[1:]
+from agent.drivers.bus import Bus, BusConfig, client
+port, site, node, password, client.WILL_DELAY = *sys.argv[1:5], int(sys.argv[5])
 bus = Bus(BusConfig("127.0.0.1", int(port), site, node, Path(password)))
 bus._outbox.want(())
 asyncio.run(bus.run(lambda event: None))
@@ -120,7 +122,7 @@ class Broker:
     async def spawn_agent(self, node: str) -> asyncio.subprocess.Process:
         """An agent's bus in a process of its own, so that it can be killed."""
         password = str(self.directory / f"password.{node}")
-        command = (sys.executable, "-c", _AGENT, str(self.port), SITE, node, password)
+        command = (sys.executable, "-c", _AGENT, str(self.port), SITE, node, password, str(WILL_DELAY))
         return await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
 
     def bus_config(self, node: str, password_of: str | None = None) -> BusConfig:

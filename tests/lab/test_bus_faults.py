@@ -19,7 +19,7 @@ from agent.drivers.bus import client
 from agent.drivers.bus.settings import Cause
 from agent.events import BusChanged
 from agent.model import NodeState, PartStatus, UplinkLink
-from tests.lab.bus_kit import Broker, boottime, descriptors, mosquitto, raw, running, say
+from tests.lab.bus_kit import WILL_DELAY, Broker, boottime, descriptors, mosquitto, raw, running, say
 
 pytestmark = pytest.mark.lab
 
@@ -55,7 +55,7 @@ async def test_an_agent_that_is_killed_is_lost_after_the_delay(broker: Broker) -
         await process.wait()
         lost = await fw.state("kpn", "lost")
         assert lost.session == birth.session
-        assert boottime() - killed > client.WILL_DELAY - 1.5
+        assert boottime() - killed > WILL_DELAY - 1.1
 
 
 async def test_an_agent_that_is_back_within_the_delay_is_never_lost(broker: Broker) -> None:
@@ -70,7 +70,7 @@ async def test_an_agent_that_is_back_within_the_delay_is_never_lost(broker: Brok
             # Another client's will with the same delay, set off later, shows when ours would have come.
             await _die_with_will(broker)
             await fw.heard("odido", "status/will")
-            assert boottime() - back > client.WILL_DELAY - 1.5
+            assert boottime() - back > WILL_DELAY - 1.1
             states = [fact for fact in fw.all_of("kpn", "state") if isinstance(fact, NodeState)]
             assert [fact.state for fact in states][-2:] == ["init", "ready"]
             assert states[-1].session != first.session
@@ -79,7 +79,7 @@ async def test_an_agent_that_is_back_within_the_delay_is_never_lost(broker: Brok
 
 async def _die_with_will(broker: Broker) -> None:
     properties = Properties(PacketTypes.WILLMESSAGE)  # type: ignore[no-untyped-call]
-    properties.WillDelayInterval = client.WILL_DELAY
+    properties.WillDelayInterval = WILL_DELAY
     will = aiomqtt.Will("backstage/1/home/odido/status/will", '{"fingerprint":"1"}', 1, True, properties)
     connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     connect.SessionExpiryInterval = 60
@@ -147,7 +147,8 @@ async def test_no_password_file_is_a_clear_error(broker: Broker) -> None:
         assert "routerctl secrets" in error.hint
 
 
-async def test_a_denied_topic_is_found_out(broker: Broker) -> None:
+async def test_a_denied_topic_is_found_out(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.drivers.bus.session.ECHO_TIMEOUT", 0.5)
     broker.acl_text = broker.acl_text.replace("%u", "someone")
     broker.reload()
     async with running(broker.bus_config("kpn"), LINK) as kpn:
