@@ -35,7 +35,8 @@ def files(spec: NodeSpec, config: str) -> dict[str, Any]:
     found: dict[str, Any] = {"/etc/router/router.yaml": {"text": config}}
     found |= {f"/etc/dinit.d/{name}": {"link": str(path)} for name, path in service_files(spec.kind).items()}
     found |= {f"/usr/lib/router/{name}": {"link": str(path)} for name, path in helper_files(spec.kind).items()}
-    found |= {f"/var/lib/{name}": {"link": f"/var/lib/router/{name}"} for name in ("dhcpcd", "kea", "mosquitto")}
+    if spec.kind == "ingress":
+        found["/var/lib/dhcpcd"] = {"link": "/var/lib/router/dhcpcd"}
     found["/run/secrets/bus_password"] = {"text": f"{PASSWORDS[spec.name]}\n", "mode": 0o600}
     if spec.kind == "firewall":
         users = "".join(f"{user}:{password}\n" for user, password in PASSWORDS.items())

@@ -18,12 +18,12 @@ ETC = "/run/router/etc"
 RADVD = "interface home { AdvSendAdvert on; MaxRtrAdvInterval 4; MinRtrAdvInterval 3; prefix fd00:1::/64 { }; };\n"
 KEA = {
     "interfaces-config": {"interfaces": ["home"]},
-    "lease-database": {"type": "memfile", "persist": True, "name": "/var/lib/kea/kea-leases4.csv"},
+    "lease-database": {"type": "memfile", "persist": True, "name": "/var/lib/router/kea/kea-leases4.csv"},
     "valid-lifetime": 600,
     "subnet4": [{"id": 1, "subnet": "10.10.0.0/24", "pools": [{"pool": "10.10.0.100-10.10.0.109"}]}],
 }
 MOSQUITTO = (
-    "listener 1883 10.98.0.1\nallow_anonymous true\npersistence true\npersistence_location /var/lib/mosquitto/\n"
+    "listener 1883 10.98.0.1\nallow_anonymous true\npersistence true\npersistence_location /var/lib/router/mosquitto/\n"
     "autosave_interval 1\nautosave_on_changes true\n"
 )
 DHCPCD = """nodev
