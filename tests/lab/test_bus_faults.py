@@ -168,9 +168,10 @@ async def test_nobody_writes_for_another_and_the_observer_only_reads(broker: Bro
         await fw.heard("odido", "uplink/link")
         assert fw.newest("kpn", "uplink/link") is None
         assert fw.newest("observer", "uplink/link") is None
+    anonymous = client.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5)
     with pytest.raises(aiomqtt.MqttError, match="ot authorized"):
-        async with aiomqtt.Client("127.0.0.1", broker.port, protocol=aiomqtt.ProtocolVersion.V5):
-            pass
+        await anonymous.__aenter__()
+    anonymous.drop()
 
 
 async def test_two_agents_of_one_name_do_not_fight(broker: Broker) -> None:
