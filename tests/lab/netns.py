@@ -99,5 +99,5 @@ def netns(suffix: str = "") -> Iterator[Namespace]:
 async def until(condition: Callable[[], bool], *, seconds: float = 10) -> None:
     """Wait for a condition, looking again every few milliseconds."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - the kernel rings no bell
+        while not condition():
             await asyncio.sleep(0.002)

@@ -67,7 +67,7 @@ def timeless(state: State) -> State:
 async def settles(fold: Fold) -> None:
     """The folded state becomes equal to a fresh dump, by itself."""
     async with asyncio.timeout(10):
-        while timeless(fold.state) != timeless(await fresh()):  # noqa: ASYNC110 - the kernel rings no bell
+        while timeless(fold.state) != timeless(await fresh()):
             await asyncio.sleep(0.01)
 
 
