@@ -52,25 +52,24 @@ class Applier:
     _ruleset: Ruleset = Ruleset("")
     _facts: tuple[Publication, ...] = ()
     _statuses: tuple[Publication, ...] = ()
-    _sysctls: object = None
 
     def steps(self) -> tuple[Step, ...]:
         """In order. The part names are those of `status/<part>` and `routerctl status`."""
         return (
             Step("close", self._close),
             Step("route", self._add),
-            Step("sysctl", self._write_sysctls),
+            Step("sysctl", self._write_sysctls, inputs=_links),
             Step("nft", self._move, needs=frozenset({"route"})),
-            Step("flows", self._end_flows, needs=MOVED),
+            Step("flows", self._end_flows, needs=MOVED, inputs=lambda context: context.plan.flows),
             Step("old-routes", self._remove, needs=MOVED),
-            Step("broker", self._broker),
-            Step("daemons", self._daemons),
-            Step("memory", self._remember),
+            Step("broker", self._broker, inputs=lambda _: self.users_file),
+            Step("daemons", self._daemons, inputs=lambda context: (context.plan.files, context.plan.services)),
+            Step("memory", self._remember, inputs=lambda context: context.plan.memory),
             Step("bus", self._publish, needs=MOVED),
             Step("listing", self._settle, once_quiet=True),
-            Step("services", self._prove, once_quiet=True),
+            Step("daemons", self._prove, once_quiet=True),
             Step("peers", self._keep_peers, once_quiet=True),
-            Step("bus-status", self._publish_status, once_quiet=True),
+            Step("bus", self._publish_status, once_quiet=True),
         )
 
     async def aclose(self) -> None:
@@ -92,43 +91,32 @@ class Applier:
         await self.route.add(_wanted(context.plan), context.state)
 
     async def _write_sysctls(self, context: Context) -> None:
-        # A link that returned under a new index has the kernel's defaults again, under the same name.
-        key = (context.plan.sysctls, frozenset((link.index, link.name) for link in context.state.links.values()))
-        if key == self._sysctls and not context.retry:
-            return
-        self._sysctls = None
         self.sysctl.apply(context.plan.sysctls)
-        self._sysctls = key
 
     async def _move(self, _: Context) -> None:
         await self.nft.apply(self._ruleset)
 
     async def _end_flows(self, context: Context) -> None:
-        if context.before is None or context.retry or context.plan.flows != context.before.flows:
-            await self.conntrack.end(context.plan.flows)
+        await self.conntrack.end(context.plan.flows)
 
     async def _remove(self, context: Context) -> None:
         await self.route.remove(_wanted(context.plan), context.state)
 
-    async def _broker(self, context: Context) -> None:
+    async def _broker(self, _: Context) -> None:
         """Mosquitto's password file is hashed by its driver: no plan and no renderer ever sees a password."""
-        if self.users_file is None or not context.retry:
+        if self.users_file is None:
             return
         changed = write_passwords(self.users_file, self.daemons.etc / "mosquitto" / "passwd")
         if changed and await self.daemons.control.started("mosquitto"):
             await self.daemons.control.signal("mosquitto", "HUP")
 
     async def _daemons(self, context: Context) -> None:
-        plan, before = context.plan, context.before
-        changed = before is None or (plan.files, plan.services) != (before.files, before.services)
-        if changed or context.retry:
-            await self.daemons.apply([render_file(document) for document in plan.files], plan.services)
+        files = [render_file(document) for document in context.plan.files]
+        await self.daemons.apply(files, context.plan.services)
 
     async def _remember(self, context: Context) -> None:
         if context.plan.memory != context.state.memory:
             self.remember(context.plan.memory)
-        elif not context.retry:
-            return
         self.store.save(context.plan.memory)
 
     async def _publish(self, context: Context) -> None:
@@ -150,6 +138,11 @@ class Applier:
     async def _keep_peers(self, context: Context) -> None:
         if context.state.peers:
             self.store.save_peers(context.state.peers, self.now())
+
+
+def _links(context: Context) -> object:
+    """A link that returned under a new index has the kernel's defaults again, under the same name."""
+    return context.plan.sysctls, frozenset((link.index, link.name) for link in context.state.links.values())
 
 
 def _wanted(plan: Plan) -> Wanted:

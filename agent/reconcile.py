@@ -42,8 +42,7 @@ class PartError(Exception):
 class Context:
     """What a step is given: the plan, the one before it (None at first), and the observed state.
 
-    `full`: a resync, memory counts for nothing. `retry`: this step failed before and shall try again; without it a
-    costly step may leave the same input alone.
+    `full`: a resync, memory counts for nothing. `retry`: this step failed before and shall try again.
     """
 
     plan: Plan
@@ -58,13 +57,15 @@ class Context:
 class Step:
     """One step of an apply. It is skipped, and counts as failed, when one of the parts it `needs` has failed.
 
-    `run` raises an exception whose text names what is wrong; it may have a `hint`. `once_quiet` steps run when no
-    event has come for a while.
+    `run` raises an exception whose text names what is wrong; it may have a `hint`. A step with `inputs` runs when they
+    differ from the last time, at a retry and at a resync; else it is as well, or as failed, as it was.
+    `once_quiet` steps run when no event has come for a while.
     """
 
     part: str
     run: Callable[[Context], Awaitable[None]]
     needs: frozenset[str] = frozenset()
+    inputs: Callable[[Context], object] | None = None
     once_quiet: bool = False
 
 
@@ -104,6 +105,7 @@ class Reconciler:
     ready: bool = False
     queue: asyncio.Queue[ev.Event] = field(default_factory=asyncio.Queue)
     _failed: frozenset[str] = frozenset()
+    _inputs: dict[str, object] = field(default_factory=dict)
     _retry: float = RETRY_FIRST
     _retry_at: float | None = None
     _resync_at: float = 0.0  # the first apply is a full one
@@ -147,15 +149,18 @@ class Reconciler:
                 context = await self._run(step, context)
         self.applied, self._applied_at = plan, self.clock.now()
         self._unsettled = True
-        self._failed = context.failed
-        if not context.failed:
+        self._keep_failed(context.failed, retry=retry)
+        if not self.ready and not context.failed & self.essential:
+            self.ready = True
+            self.on_ready()
+
+    def _keep_failed(self, failed: frozenset[str], *, retry: bool) -> None:
+        self._failed = failed
+        if not failed:
             self._retry, self._retry_at = RETRY_FIRST, None
         elif retry or self._retry_at is None:
             self._retry_at = self.clock.now() + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             self._retry = min(self._retry * 2, RETRY_LIMIT)
-        if not self.ready and not context.failed & self.essential:
-            self.ready = True
-            self.on_ready()
 
     async def _settle(self) -> None:
         self._unsettled = False
@@ -165,11 +170,18 @@ class Reconciler:
         for step in self.steps:
             if step.once_quiet:
                 context = await self._run(step, context)
+        self._keep_failed(context.failed, retry=False)
 
     async def _run(self, step: Step, context: Context) -> Context:
         if step.needs & context.failed:
             return replace(context, failed=context.failed | {step.part})
         retry = context.full or (context.retry and step.part in self._failed)
+        if step.inputs is not None:
+            inputs = step.inputs(context)
+            if not retry and step.part in self._inputs and self._inputs[step.part] == inputs:
+                still = {step.part} & self._failed
+                return replace(context, failed=context.failed | still) if still else context
+            self._inputs[step.part] = inputs
         try:
             await step.run(replace(context, retry=retry))
         except self.errors as error:

@@ -79,7 +79,7 @@ class Daemons:
                 problems.append(str(error))
                 hints.append(getattr(error, "hint", ""))
         if problems:
-            raise DaemonError("; ".join(problems), next((hint for hint in hints if hint), ""))
+            raise DaemonError("; ".join(dict.fromkeys(problems)), next((hint for hint in hints if hint), ""))
 
     async def prove(self) -> None:
         """Look whether the services told last stayed up: their texts are good then, else they get the last good ones.

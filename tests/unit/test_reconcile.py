@@ -232,3 +232,29 @@ async def test_an_unknown_exception_leaves_the_loop() -> None:
     world.failing["files"] = KeyError("a bug")
     with pytest.raises(KeyError):
         await world.tell(ev.Dump())
+
+
+async def test_a_step_with_inputs_runs_when_they_differ_and_stays_as_failed_as_it_was() -> None:
+    world = World()
+    inputs = ["one"]
+    world.loop.steps = (Step("daemons", world.step("daemons"), inputs=lambda _: inputs[0]),)
+    assert await world.tell(ev.Dump()) == ["daemons"]
+    assert await world.tell(ev.Tick()) == []
+    inputs[0] = "two"
+    world.failing["daemons"] = PartError("refused")
+    assert await world.tell(ev.Tick()) == ["daemons"]
+    assert await world.tell(ev.Tick()) == [], "the same input, the same error: not again before the retry"
+    assert world.loop.status["daemons"].error == "refused"
+    del world.failing["daemons"]
+    while world.loop.status["daemons"].error:
+        await world.loop.turn()
+    assert await world.tell(ev.Tick()) == []
+
+
+async def test_what_fails_in_a_quiet_moment_is_retried_and_shown_until_it_works() -> None:
+    world = World()
+    await world.tell(ev.Dump())
+    world.failing["listing"] = PartError("radvd fell")
+    await world.loop.turn()
+    assert world.loop.status["listing"].error == "radvd fell"
+    assert world.loop._retry_at is not None
