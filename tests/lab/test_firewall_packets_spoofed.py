@@ -27,7 +27,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def send_udp(world: World, name: str, source: str, target: str) -> None:
     """One datagram from an address that the namespace is given for it."""
-    world.sh(name, f"ip addr replace {source}{'/128 nodad' if ':' in source else '/32'} dev lo")
+    length = 128 if ":" in source else 32
+    world.sh(name, f"ip addr add {source}/{length} dev lo")
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
 
     def send() -> None:
@@ -36,6 +37,8 @@ def send_udp(world: World, name: str, source: str, target: str) -> None:
             sender.sendto(b"x", (target, 7))
 
     world.spaces[name].call(send)
+    # An address that stays would be the source of errors to come.
+    world.sh(name, f"ip addr del {source}/{length} dev lo")
 
 
 def send_raw(world: World, name: str, packet: Packet) -> None:
