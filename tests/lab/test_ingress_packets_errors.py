@@ -12,7 +12,8 @@ from scapy.layers.inet import UDP
 from scapy.layers.inet6 import ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPv6
 from scapy.packet import Packet, Raw
 
-from tests.lab.smallnet import FAR6, HOST6, NAS6, WAN6, SmallNet, Wire, checksums_hold, smallnet
+from tests.lab.packets import Wire, checksums_hold
+from tests.lab.smallnet import FAR6, HOST6, NAS6, WAN6, SmallNet, smallnet
 from tests.lab.wait import wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.rfc("6296", "ICMPv6")]

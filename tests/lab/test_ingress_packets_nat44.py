@@ -13,7 +13,8 @@ from scapy.layers.inet6 import IPv6
 from scapy.packet import Packet, Raw
 
 from agent.desired.ingress import IngressTable
-from tests.lab.smallnet import FAR4, FAR6, HOST4, HOST6, NAS4, WAN4, SmallNet, checksums_hold, smallnet
+from tests.lab.packets import checksums_hold
+from tests.lab.smallnet import FAR4, FAR6, HOST4, HOST6, NAS4, WAN4, SmallNet, smallnet
 
 pytestmark = pytest.mark.lab
 
