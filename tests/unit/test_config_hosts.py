@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.config.kit import config, expect, settings
+from tests.unit.config.kit import config, expect, report, settings
 
 SITE64 = "site: { name: rack, prefix: '2001:db8:77:1::/64' }"
 V6 = "v6: { subnet: 0x20 }"
@@ -162,6 +162,13 @@ def test_docker_errors(case: str) -> None:
 def test_docker_hosts_need_a_64() -> None:
     text = config(networks=RACK, hosts="", docker_hosts=vms(vm("a", "2") + " # here"))
     expect(text, "docker_hosts.a.network", "no /64 to number docker hosts in", "add `subnet` to `vms`")
+
+
+def test_a_host_on_a_docker_host_without_a_network_is_told_after_it() -> None:
+    docker = vms(vm("a", "2", network="vmz"))
+    found = report(config(site=SITE64, networks=RACK, docker_hosts=docker, hosts=host("{ docker_host: a }")))
+    assert [error.key for error in found.errors] == ["docker_hosts.a.network", "hosts.x.docker_host"]
+    assert found.errors[1].mend == "mend the docker host's `network` first"
 
 
 def test_docker_hosts_in_a_network_of_others() -> None:
