@@ -13,7 +13,8 @@ import pytest
 from agent.drivers.bus import BusError
 from agent.events import BusChanged, FactReceived
 from agent.model import Delegation, NodeInfo, NodeState, PartStatus, Peer, UplinkIPv4, UplinkLink
-from tests.lab.bus_kit import Broker, boottime, mosquitto, raw, running, say
+from tests.lab.bus_broker import Broker, mosquitto
+from tests.lab.bus_kit import boottime, raw, running, say
 
 pytestmark = pytest.mark.lab
 

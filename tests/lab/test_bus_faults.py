@@ -19,7 +19,8 @@ from agent.drivers.bus import client
 from agent.drivers.bus.settings import Cause
 from agent.events import BusChanged
 from agent.model import NodeState, PartStatus, UplinkLink
-from tests.lab.bus_kit import WILL_DELAY, Broker, boottime, descriptors, mosquitto, raw, running, say
+from tests.lab.bus_broker import WILL_DELAY, Broker, mosquitto
+from tests.lab.bus_kit import boottime, descriptors, raw, running, say
 
 pytestmark = pytest.mark.lab
 

@@ -13,7 +13,8 @@ import pytest
 from agent.desired.broker import BrokerTls
 from agent.drivers.bus import BusTls
 from agent.model import UplinkLink
-from tests.lab.bus_kit import Broker, mosquitto, running
+from tests.lab.bus_broker import Broker, mosquitto
+from tests.lab.bus_kit import running
 
 pytestmark = [
     pytest.mark.lab,
