@@ -91,7 +91,9 @@ def _bootstrap(tree: Path, include: tuple[str, ...], log: Path) -> None:
     """A Debian tree with `include`. Nothing is started in it, and no initramfs is made for its kernel."""
     silence = 'printf "#!/bin/sh\\nexit 101\\n" >"$1/usr/sbin/policy-rc.d"; chmod 755 "$1/usr/sbin/policy-rc.d"'
     divert = "/usr/sbin/update-initramfs"
-    divert = f'chroot "$1" dpkg-divert --local --rename --divert {divert}.off --add {divert}; ln -s /bin/true "$1{divert}"'
+    divert = (
+        f'chroot "$1" dpkg-divert --local --rename --divert {divert}.off --add {divert}; ln -s /bin/true "$1{divert}"'
+    )
     argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--architectures=amd64", f"--include={','.join(include)}"]
     argv += [f"--dpkgopt=path-exclude={pattern}" for pattern in packages.EXCLUDED]
     argv += [f"--dpkgopt=path-include={pattern}" for pattern in packages.INCLUDED]
@@ -119,7 +121,9 @@ def _add_environment(tree: Path, site: Path, log: Path) -> None:
     for name, entry in scripts.items():
         module, _, function = entry.partition(":")
         script = environment / "bin" / name
-        script.write_text(f"#!/opt/venv/bin/python\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n")
+        script.write_text(
+            f"#!/opt/venv/bin/python\nimport sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+        )
         script.chmod(0o755)
     _run(["chroot", str(tree), "/opt/venv/bin/python", "-m", "compileall", "-q", "/opt/venv/lib"], log)
 
@@ -163,7 +167,7 @@ def _assemble(work: Path, log: Path, progress: Progress) -> None:
 
 
 def build(progress: Progress = print) -> Path:
-    """The directory of the machine, built when it is not there. Raises MissingError, or RuntimeError with a log's tail."""
+    """The directory of the machine, built when it is not there. MissingError, or RuntimeError with a log's end."""
     if reason := missing():
         raise MissingError(reason)
     target = cache() / key()

@@ -17,8 +17,9 @@ from tests.vm.run import run
 
 GUEST = Path(__file__).parent / "guest"
 SCRIPT = """\
-python -m pytest -v -p no:randomly -p no:hypothesispytest -p no:cacheprovider -o norecursedirs= -o timeout=150 --junitxml=/mnt/out/junit.xml \\
-    --color=no -W ignore --tb=long -rN {paths} 2>&1 | tee /mnt/out/log | grep --line-buffered -E '(PASSED|FAILED|ERROR|SKIPPED|=====)'
+python -m pytest -v --color=no -W ignore -p no:randomly -p no:hypothesispytest -p no:cacheprovider \\
+    -o norecursedirs= -o timeout=150 --junitxml=/mnt/out/junit.xml {paths} 2>&1 |
+    tee /mnt/out/log | grep --line-buffered -E '(PASSED|FAILED|ERROR|SKIPPED|=====)'
 test -f /mnt/out/junit.xml
 """
 
@@ -39,6 +40,12 @@ class Result:
     text: str = ""
 
 
+def _logs(results: Path, case: ET.Element) -> str:
+    """What the guest's conftest saved of a failed test."""
+    path = results / f"{case.get('name')}.log"
+    return f"\n{path.read_text(errors='replace')}" if path.exists() else ""
+
+
 def _results(junit: Path) -> dict[str, list[Result]]:
     results: dict[str, list[Result]] = {}
     for case in ET.parse(junit).iter("testcase"):  # noqa: S314 - written by our own run
@@ -46,7 +53,9 @@ def _results(junit: Path) -> dict[str, list[Result]]:
         result = Result("passed")
         for child in case:
             if child.tag in {"failure", "error", "skipped"}:
-                result = Result("skipped" if child.tag == "skipped" else "failed", child.text or child.get("message", ""))
+                result = Result(
+                    "skipped" if child.tag == "skipped" else "failed", child.text or child.get("message", "")
+                )
         results.setdefault(name, []).append(result)
     return results
 

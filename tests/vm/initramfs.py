@@ -49,7 +49,9 @@ def make(tree: Path, release: str, modules: tuple[str, ...], target: Path) -> No
     for path in _module_files(tree, release, modules):
         data = (tree / path.lstrip("/")).read_bytes()
         name = Path(path).name.removesuffix(".xz")
-        members.append((f"modules/{name}", stat.S_IFREG | 0o644, lzma.decompress(data) if path.endswith(".xz") else data))
+        members.append(
+            (f"modules/{name}", stat.S_IFREG | 0o644, lzma.decompress(data) if path.endswith(".xz") else data)
+        )
         order.append(name)
     members.append(("modules/order", stat.S_IFREG | 0o644, " ".join(order).encode()))
     archive = b"".join(_entry(*member, number) for number, member in enumerate(members, 1))

@@ -6,17 +6,19 @@ import re
 import signal
 import subprocess
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Literal, Self
 
 from tests.lab import router
-from tests.lab.internet import PORTS, serve_echo
+from tests.lab.internet import PORTS, ask, serve_echo
 from tests.lab.lab import Lab
 from tests.lab.node import Node
-from tests.lab.topology import NodeSpec
+from tests.lab.topology import INTERNET4, INTERNET6, NodeSpec
 from tests.lab.wait import wait_for
 from tests.vm.pppoe_isp import PASSWORD, PppoeIsp
-from tests.vm.topology import CLIENT_VLANS, MACS, NODES, PROBES, SPECS
+from tests.vm.topology import ADDRESS, ADMIN4, CLIENT_VLANS, MACS, NODES, PREFIX, PROBES, SPECS
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "compose" / "router-home.yaml"
 # As in Dockerfile.ingress: no options of Debian's, secrets where the agent writes them.
@@ -113,7 +115,7 @@ class Network(Lab):
         except BaseException:
             self.close()
             raise
-        self.isp = PppoeIsp(self.nodes["isp"])
+        self.provider = PppoeIsp(self.nodes["isp"])
         self.wire = Wire(self.nodes["switch"])
         return self
 
@@ -134,7 +136,43 @@ class Network(Lab):
         """Start a client's DHCPv4; its IPv6 is the kernel's own."""
         node = self.nodes[name]
         node.sysctl("net.ipv6.conf.lan.accept_ra", "2")
-        node.spawn(["dhcpcd", "-B", "-4", "-f", "/dev/null", "-C", "resolv.conf", "lan"], "dhcpcd")
+        if name == "nas":
+            node.ip("token set ::5 dev lan")
+            serve_echo(node, "443/tcp", "22/tcp", "27000/udp")
+        if name == "admin":
+            node.ip(f"addr add {ADMIN4}/24 dev lan", "route add default via 10.5.0.1")
+            return
+        node.run(["mkdir", "-p", "/var/lib/dhcpcd"])
+        node.path("/run/dhcpcd.conf").write_text("nodev\nipv4only\nnoarp\nnoipv4ll\nscript /bin/true\n")
+        node.spawn(["dhcpcd", "-B", "-f", "/run/dhcpcd.conf", "lan"], "dhcpcd")
+
+    def start_story(self) -> None:
+        """Start all there is and wait until a client reaches the internet by both families."""
+        self.provider.start()
+        self.serve()
+        for name in ("firewall", "kpn"):
+            self.services[name].launch()
+        for name in ("firewall", "kpn"):
+            self.services[name].wait_started(90)
+        for name in CLIENT_VLANS:
+            self.connect(name)
+        self.wait_reached("laptop")
+
+    def reach(self, name: str, family: int, protocol: Literal["tcp", "udp"] = "tcp") -> str | None:
+        """The source that the internet sees of a client's question, None while there is no answer."""
+        return ask(self.nodes[name], protocol, INTERNET6 if family == 6 else INTERNET4, timeout=3)
+
+    def wait_reached(
+        self, name: str, sources: Mapping[int, str] = MappingProxyType({4: ADDRESS, 6: PREFIX}), timeout: float = 90.0
+    ) -> None:
+        """Wait until the internet sees a client from these: family → its IPv4 address, or a prefix of IPv6."""
+        for family, source in sources.items():
+
+            def seen(family: int = family, source: str = source) -> bool:
+                found = self.reach(name, family)
+                return found is not None and ip_address(found) in ip_network(source)
+
+            wait_for(seen, timeout, f"{name} to be seen from {source}")
 
     def session(self) -> int | None:
         """The ifindex of the ingress's PPP link, None while there is none."""
@@ -142,7 +180,7 @@ class Network(Lab):
         found = re.match(r"(\d+): wan:", out)
         return int(found[1]) if found and "POINTOPOINT" in out else None
 
-    def addresses(self, family: int) -> list[str]:
+    def wan_addresses(self, family: int) -> list[str]:
         """Global addresses of the ingress's uplink; none while there is no such link."""
         return self.nodes["kpn"].addresses("wan", family) if self.session() else []
 

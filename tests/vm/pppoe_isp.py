@@ -34,7 +34,7 @@ for file in kea radvd; do sed "s/@interface@/$1/g" "/run/isp/$file" >"/run/isp/$
 mkdir -p "/run/isp/$1"
 KEA_PIDFILE_DIR=/run/isp/$1 KEA_LOCKFILE_DIR=none kea-dhcp6 -c "/run/isp/kea-$1" >"/run/log/kea-$1" 2>&1 &
 echo $! >"/run/isp/$1/pids"
-radvd --nodaemon --logmethod stderr --config "/run/isp/radvd-$1" --pidfile "/run/isp/$1/radvd.pid" >/run/log/radvd 2>&1 &
+radvd --nodaemon --logmethod stderr --config "/run/isp/radvd-$1" --pidfile "/run/isp/$1/radvd" >/run/log/radvd 2>&1 &
 echo $! >>"/run/isp/$1/pids"
 """
 _IPV6_DOWN = """#!/bin/sh

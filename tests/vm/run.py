@@ -102,8 +102,14 @@ def run(script: str, results: Path, *, seconds: int = 540, progress: Callable[[s
         argv = command(machine, shared, results, seconds=seconds)
         environment = {**os.environ, "QEMU_MODULE_DIR": f"{machine}/emulator/usr/lib/x86_64-linux-gnu/qemu"}
         with subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", env=environment, start_new_session=True,
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            start_new_session=True,
         ) as process:
             try:
                 lines = _follow(process, time.monotonic() + seconds + 60, progress)

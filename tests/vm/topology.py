@@ -12,7 +12,7 @@
               | trunk, VLAN 99
        ==== trunk =====   VLANs 5, 10, 20, 30, 99
         |         |  |  |
-     firewall     laptop (10), nas (10), phone (20), lamp (30)
+     firewall     laptop (10), nas (10), phone (20), lamp (30), admin (5)
 
 Every bridge lives in the node `switch`.
 """
@@ -29,8 +29,14 @@ ISP4 = "192.0.2.1"
 VLAN = 6
 PROBES = ("1.1.1.1", "8.8.8.8", "9.9.9.9", "2606:4700:4700::1111", "2001:4860:4860::8888", "2620:fe::fe")
 
-_QUICK = (("net.ipv6.conf.all.accept_dad", "0"), ("net.ipv6.conf.default.accept_dad", "0"))
-_QUICK += (("net.ipv6.conf.default.dad_transmits", "0"), ("net.ipv6.conf.default.router_solicitation_delay", "0"))
+ADMIN4 = "10.5.0.9"  # by hand: the example serves no DHCP there
+
+_QUICK: tuple[tuple[str, str], ...] = (
+    ("net.ipv6.conf.all.accept_dad", "0"),
+    ("net.ipv6.conf.default.accept_dad", "0"),
+    ("net.ipv6.conf.default.dad_transmits", "0"),
+    ("net.ipv6.conf.default.router_solicitation_delay", "0"),
+)
 _FORWARD = (("net.ipv4.ip_forward", "1"), ("net.ipv6.conf.all.forwarding", "1"))
 
 NODES: tuple[NodeSpec, ...] = (
@@ -50,16 +56,19 @@ NODES: tuple[NodeSpec, ...] = (
         _QUICK + _FORWARD,
     ),
     NodeSpec(
-        "kpn", "ingress", (Port("uplink", "line"), Port("trunk", "trunk"), Port("backstage", "backstage", ("10.98.0.2/24",)))
+        "kpn",
+        "ingress",
+        (Port("uplink", "line"), Port("trunk", "trunk"), Port("backstage", "backstage", ("10.98.0.2/24",))),
     ),
     NodeSpec("firewall", "firewall", (Port("trunk", "trunk"), Port("backstage", "backstage", ("10.98.0.1/24",)))),
     NodeSpec("laptop", "client", (Port("eth0", "trunk"),), sysctls=_QUICK),
     NodeSpec("nas", "client", (Port("eth0", "trunk"),), sysctls=_QUICK),
     NodeSpec("phone", "client", (Port("eth0", "trunk"),), sysctls=_QUICK),
     NodeSpec("lamp", "client", (Port("eth0", "trunk"),), sysctls=_QUICK),
+    NodeSpec("admin", "client", (Port("eth0", "trunk"),), sysctls=_QUICK),
 )
 SPECS = {spec.name: spec for spec in NODES}
-CLIENT_VLANS = {"laptop": 10, "nas": 10, "phone": 20, "lamp": 30}
+CLIENT_VLANS = {"laptop": 10, "nas": 10, "phone": 20, "lamp": 30, "admin": 5}
 
 # Those of the example configuration; every other interface has one that the kernel chose.
 MACS = {

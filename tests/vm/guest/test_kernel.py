@@ -10,7 +10,9 @@ import pytest
 from tests.lab.netns import netns
 
 
-@pytest.mark.parametrize("module", ["ppp_generic", "pppoe", "8021q", "wireguard", "nf_flow_table", "nf_flow_table_inet"])
+@pytest.mark.parametrize(
+    "module", ["ppp_generic", "pppoe", "8021q", "wireguard", "nf_flow_table", "nf_flow_table_inet"]
+)
 def test_kernel_has_the_module(module: str) -> None:
     subprocess.run(["modprobe", module], check=True)
     assert Path("/sys/module", module.replace("-", "_")).is_dir()

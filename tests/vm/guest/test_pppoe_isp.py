@@ -29,7 +29,7 @@ logfile /run/log/ppp
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
     with Network("isp", "kpn", "internet") as network:
-        network.isp.start()
+        network.provider.start()
         yield network
 
 
@@ -39,7 +39,7 @@ def test_pppoe_session_comes_up_by_chap_on_the_vlan(network: Network) -> None:
     kpn.ip("link add link uplink name uplink.6 type vlan id 6", "link set uplink.6 up")
     kpn.path("/run/peer").write_text(PEER)
     kpn.spawn(["pppd", "file", "/run/peer"], "pppd")
-    wait_for(lambda: ADDRESS in network.addresses(4), 20, lambda: kpn.log("ppp") + network.isp.log())
+    wait_for(lambda: ADDRESS in network.wan_addresses(4), 20, lambda: kpn.log("ppp") + network.provider.log())
     assert "CHAP authentication succeeded" in kpn.log("ppp")
     assert "vlan 6" in network.wire.stop()
 
@@ -56,7 +56,7 @@ def test_pppoe_isp_delegates_a_prefix_over_the_session(network: Network) -> None
         return PREFIX in kpn.output(["ip", "-6", "route", "show", "type", "unreachable"])
 
     def logs() -> str:
-        return kpn.log("dhcpcd") + network.isp.log("ipv6-up") + network.isp.log("kea-ppp0")
+        return kpn.log("dhcpcd") + network.provider.log("ipv6-up") + network.provider.log("kea-ppp0")
 
     wait_for(delegated, 40, logs)
     assert "default via fe80::1 dev wan" in kpn.output(["ip", "-6", "route"])

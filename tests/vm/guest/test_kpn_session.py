@@ -1,0 +1,117 @@
+"""The session's faults: it ends, hangs, is refused, comes back as something else. The router follows by itself."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from tests.lab.wait import wait_for
+from tests.vm.network import Network
+from tests.vm.topology import ADDRESS, NEXT_ADDRESS, NEXT_PREFIX, PREFIX
+
+REFUSED_SECONDS = 12
+
+
+def _guarded(story: Network) -> bool:
+    """Whether the egress guard is hooked to the link that is there now."""
+    return (
+        'device "wan"'
+        in story.nodes["kpn"].run(["nft", "list", "chain", "netdev", "router", "guard"], check=False).stdout
+    )
+
+
+def _again(story: Network, old: int | None, sources: dict[int, str]) -> None:
+    story.wait_session(other_than=old)
+    story.wait_reached("laptop", sources)
+    wait_for(lambda: _guarded(story), 10, "the egress guard on the new link")
+
+
+def test_session_killed_comes_back_under_a_new_index(story: Network) -> None:
+    old = story.session()
+    story.services["kpn"].kill("pppd")
+    # The ISP keeps the stale session until its echoes fail, and gives the new one the next address.
+    _again(story, old, {4: "192.0.2.96/28", 6: PREFIX})
+    assert story.session() != old
+
+
+def test_session_ended_by_the_isp_renumbers_on_reconnect(story: Network) -> None:
+    laptop = story.nodes["laptop"]
+    inside = laptop.addresses("lan", 4), laptop.addresses("lan", 6)
+    old = story.session()
+    provider = story.provider
+    provider.crash()
+    provider.prefix, provider.address = NEXT_PREFIX, NEXT_ADDRESS
+    provider.start()
+    _again(story, old, {4: NEXT_ADDRESS, 6: NEXT_PREFIX})
+    assert inside == (laptop.addresses("lan", 4), laptop.addresses("lan", 6))
+    assert PREFIX not in story.nodes["kpn"].output(["nft", "list", "ruleset"])
+    old = story.session()
+    provider.prefix, provider.address = PREFIX, ADDRESS
+    provider.restart()
+    _again(story, old, {4: ADDRESS, 6: PREFIX})
+
+
+def test_session_without_ipv6cp_still_serves_ipv4(story: Network) -> None:
+    old = story.session()
+    story.provider.ipv6cp = False
+    story.provider.write()
+    story.provider.hang_up()
+    _again(story, old, {4: "192.0.2.96/28"})
+    assert story.reach("laptop", 6) is None
+    assert "kpn" not in _ipv6_choice(story)
+    old = story.session()
+    story.provider.ipv6cp = True
+    story.provider.write()
+    story.provider.hang_up()
+    _again(story, old, {4: "192.0.2.96/28", 6: PREFIX})
+
+
+def _ipv6_choice(story: Network) -> str:
+    """What the firewall says of its choice for the home network's IPv6."""
+    status = story.nodes["firewall"].output(["routerctl", "status"])
+    line = re.search(r"^  home .*?IPv6 (.*?)(?=^  \w)", status, re.MULTILINE | re.DOTALL)
+    assert line, status
+    return line[1].partition("(")[0]
+
+
+def test_session_without_ipcp_still_serves_ipv6(story: Network) -> None:
+    old = story.session()
+    story.provider.ipcp = False
+    story.provider.write()
+    story.provider.hang_up()
+    _again(story, old, {6: PREFIX})
+    assert story.reach("laptop", 4) is None
+    old = story.session()
+    story.provider.ipcp = True
+    story.provider.write()
+    story.provider.hang_up()
+    _again(story, old, {4: "192.0.2.96/28", 6: PREFIX})
+
+
+def test_session_refused_says_so_and_does_not_hammer(story: Network) -> None:
+    kpn, provider = story.nodes["kpn"], story.provider
+    old = story.session()
+    provider.password = "another"  # noqa: S105 - a lab's
+    provider.write()
+    started = story.wire.text("pppoed").count("PADI")
+    before = time.monotonic()
+    provider.hang_up()
+
+    def refused() -> bool:
+        return "authentication" in _problem(story)
+
+    wait_for(refused, 60, lambda: _problem(story))
+    assert "password" in _problem(story)
+    assert "another" not in story.logs("kpn")
+    wait_for(lambda: time.monotonic() - before > REFUSED_SECONDS, REFUSED_SECONDS + 1, "some attempts")
+    attempts = story.wire.text("pppoed").count("PADI") - started
+    assert attempts <= 4, f"{attempts} attempts in {time.monotonic() - before:.0f} s"
+    assert story.session() is None
+    provider.password = kpn.path("/run/secrets/kpn_ppp").read_text().strip()
+    provider.write()
+    _again(story, old, {4: "192.0.2.96/28", 6: PREFIX})
+    assert "password" not in _problem(story)
+
+
+def _problem(story: Network) -> str:
+    return story.nodes["kpn"].output(["routerctl", "status"])
