@@ -68,7 +68,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from agent.config import check  # noqa: PLC0415
 
     report = check(arguments.config, _environ())
-    sys.stdout.write(report.render_text().rstrip("\n") + "\n")
+    sys.stdout.write(report.render_text(_width()).rstrip("\n") + "\n")
     return 1 if report.errors else 0
 
 
