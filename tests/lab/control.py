@@ -97,7 +97,7 @@ class Control:
             return 1, f"Service '{unit.service.name}' failed to start.\n", ""
         for dependent in stopped:
             await dependent.start()
-        return 0, f"Service '{unit.service.name}' started.\n", ""
+        return 0, f"Service '{unit.service.name}' stopped.\nService '{unit.service.name}' started.\n", ""
 
     async def _release(self, unit: Unit, _: set[str]) -> Answer:
         unit.explicit = False

@@ -186,7 +186,7 @@ def test_dinitctl_speaks_and_exits_as_the_real_one(stand_in: StandIn) -> None:
     assert ctl("stop", "--ignore-unstarted", "lower")[0] == 0
     assert ctl("restart", "lower") == (1, "dinitctl: cannot restart service; service not started.\n")
     before = services.pid("extra")
-    assert ctl("restart", "extra")[0] == 0
+    assert ctl("restart", "extra") == (0, "Service 'extra' stopped.\nService 'extra' started.\n")
     assert services.pid("extra") not in {before, None}
     assert ctl("signal", "HUP", "extra")[0] == 0
     wait_for(lambda: "hup" in services.log("extra"), 5)
