@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -68,8 +69,9 @@ def _subnet(subnet: Dhcp4Subnet) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=4)
 def render_kea_dhcp4(config: KeaDhcp4Config) -> ConfigFile:
-    """`kea-dhcp4.conf`: the subnets in the order of their numbers."""
+    """`kea-dhcp4.conf`: the subnets in the order of their numbers. Cached: events of uplinks do not change it."""
     subnets = sorted(config.subnets, key=lambda s: s.number)
     document = {
         "Dhcp4": {
