@@ -7,16 +7,15 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 
 from agent import events as ev
 from agent.apply import Applier
 from agent.config import ConfigError, Settings, load
-from agent.drivers.bus import Bus, BusConfig, BusError, BusTls
+from agent.drivers.bus import Bus, BusError
+from agent.drivers.clock import watch_clock
 from agent.drivers.conntrack import Conntrack, ConntrackError
 from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
@@ -29,7 +28,8 @@ from agent.drivers.passwords import PasswordsError
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
-from agent.nodes import FIREWALL, node_error, planner_for
+from agent.nodes import FIREWALL, planner_for
+from agent.place import Place, bus_config, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
 from agent.status import document
@@ -38,29 +38,6 @@ log = structlog.get_logger(__name__)
 
 ESSENTIAL = frozenset({"route", "nft"})
 EVERY_LEASE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where an agent lives: its node and its directories, from the environment."""
-
-    node: str
-    config: Path
-    state: Path
-    run: Path
-
-    @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Place:
-        """Read ROUTER_NODE, ROUTER_CONFIG, ROUTER_STATE_DIR, ROUTER_RUN_DIR. Raises ConfigError."""
-        node = environ.get("ROUTER_NODE", "")
-        if not node:
-            raise node_error("it is not set", "set it to the uplink's name, or to `firewall`")
-        return cls(
-            node=node,
-            config=Path(environ.get("ROUTER_CONFIG", "/etc/router/router.yaml")),
-            state=Path(environ.get("ROUTER_STATE_DIR", "/var/lib/router")),
-            run=Path(environ.get("ROUTER_RUN_DIR", "/run/router")),
-        )
 
 
 class BoottimeClock:
@@ -92,18 +69,20 @@ class Agent:
         self._store = MemoryStore(place.state, settings.site.name)
         self._netlink = NetlinkWatcher()
         self._bus = Bus(bus_config(settings, place.node))
+        self._dinit = Dinit()
         self._applier = Applier(
             nft=Nft(run_dir=place.run),
             route=RouteDriver(),
             sysctl=Sysctl(),
             conntrack=Conntrack(),
-            daemons=Daemons(place.run / "etc", place.run / "good", Dinit(), (DinitError, OSError)),
+            daemons=Daemons(place.run / "etc", place.run / "good", self._dinit, (DinitError, OSError)),
             store=self._store,
             bus=self._bus,
             now=self._clock.now,
             resync=self._netlink.resync,
         )
         self._applier.users_file = users_file(settings, place.node)
+        self._bus.describe(node_info(settings, place.node))
         self._loop = Reconciler(
             plan=planner_for(settings, place.node),
             steps=self._applier.steps(),
@@ -142,13 +121,23 @@ class Agent:
                 group.create_task(self._bus.run(self._loop.emit), name="bus"),
                 group.create_task(serve(self._place.run / "agent.sock", self._answer), name="control"),
                 group.create_task(self._watch_leases(), name="leases"),
+                group.create_task(watch_clock(self._bus.republish), name="clock"),
                 group.create_task(self._loop.run(), name="loop"),
             ]
             await stop.wait()
             log.info("agent stops; what it applied stays", node=self._place.node)
+            if self._place.node != FIREWALL and await self._ending():
+                log.info("the container ends: its uplink is withdrawn from the bus")
+                self._bus.leave()
             for task in tasks:
                 task.cancel()
         await self._applier.aclose()
+
+    async def _ending(self) -> bool:
+        try:
+            return await self._dinit.ending()
+        except DinitError:
+            return False  # no dinit: an agent run by hand
 
     def _recall(self) -> None:
         now = self._clock.now()
@@ -184,6 +173,7 @@ class Agent:
         self._loop.status["config"] = Status(since=self._clock.now())
         self._settings = settings
         self._applier.users_file = users_file(settings, self._place.node)
+        self._bus.describe(node_info(settings, self._place.node))
         self._loop.plan = planner
         self._loop.emit(ev.Tick(resync=True))
         log.info("configuration reloaded")
@@ -202,20 +192,6 @@ class Agent:
                 return {"ok": not errors, "errors": errors}
             case other:
                 return {"error": f"unknown command {other!r}; known: status, poke, reload"}
-
-
-def bus_config(settings: Settings, node: str) -> BusConfig:
-    """Where this node finds the broker."""
-    bus = settings.bus
-    tls = BusTls(settings.path(bus.tls.ca_file)) if bus.tls is not None else None
-    return BusConfig(bus.host, bus.port, settings.site.name, node, settings.path(bus.password_file), tls)
-
-
-def users_file(settings: Settings, node: str) -> Path | None:
-    """The broker's users, read by the broker's node alone."""
-    bus = settings.bus
-    ours = node == FIREWALL and bus.broker == FIREWALL and bus.users_file is not None
-    return settings.path(bus.users_file) if ours and bus.users_file is not None else None
 
 
 def _notify_ready(environ: Mapping[str, str]) -> None:

@@ -104,14 +104,17 @@ def _schema(_: argparse.Namespace) -> int:
 
 def _secrets(arguments: argparse.Namespace) -> int:
     from agent.config import ConfigError, load  # noqa: PLC0415
-    from agent.secrets import make_secrets  # noqa: PLC0415
+    from agent.secrets import SecretsError, make_secrets  # noqa: PLC0415
 
     try:
         settings = load(arguments.config, _environ())
     except ConfigError as error:
         return _fail(str(error))
-    for line in make_secrets(arguments.directory, settings.nodes):
-        sys.stdout.write(f"{line}\n")
+    try:
+        lines = make_secrets(arguments.directory, settings.nodes)
+    except SecretsError as error:
+        return _fail(str(error))
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
