@@ -25,6 +25,7 @@ from agent.model import (
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / "compose" / "router-home.yaml"
 HOSTER = ROOT / "compose" / "router-hoster.yaml"
+FORMS = ROOT / "tests" / "golden" / "firewall-forms.yaml"
 LAB = ROOT / "tests" / "lab" / "router.yaml"
 NOW = 100.0
 TRUNK = Link(2, "eth1", mac="f0:00:00:00:02:04", permanent_mac="f0:00:00:00:02:04", up=True, carrier=True)
@@ -137,5 +138,6 @@ def cases() -> dict[str, Case]:
             links(*lab.networks),
             {"kpn": kpn("02:00:00:00:99:0a", lab.site.prefix), "odido": odido("02:00:00:00:99:0b")},
         ),
+        "forms": Case(FORMS, links(*settings(FORMS).networks), {}),
         "hoster": Case(HOSTER, links("dmz", "vms", "lan"), {"hetzner": hetzner()}),
     }

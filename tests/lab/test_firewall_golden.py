@@ -38,7 +38,7 @@ def test_radvd_takes_its_configuration(case: str) -> None:
 def test_kea_takes_its_configuration(case: str) -> None:
     with netns() as space:
         # Kea refuses the name of an interface that does not exist.
-        for name in ("home", "guest", "iot", "dmz", "lan"):
+        for name in ("home", "guest", "iot", "dmz", "lan", "drop"):
             space.sh(f"ip link add {name} type veth peer name p-{name}")
         command = ["kea-dhcp4", "-t", str(GOLDEN / case / "kea-dhcp4.conf")]
         done = space.call(lambda: subprocess.run(command, capture_output=True, text=True, check=False))
