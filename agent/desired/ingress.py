@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from agent.desired import Document, Table
-from agent.model import IPInterface, IPNetwork, PrefixMapping
+from agent.model import IPNetwork, PrefixMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,6 @@ class IngressStatic:
     `internal6` are the prefixes that never show on the uplink, but `routed6`: those that mean the same on both sides.
     `firewall_mac`: the only source of router advertisements on the DMZ, empty where the configuration has none.
     `private`: the uplink is a private network (a tunnel), where unique local addresses are at home.
-    `flowtable`: offload tracked flows between wan and dmz (only where the kernel has flowtables).
     """
 
     wan: str | None = None
@@ -42,7 +41,6 @@ class IngressStatic:
     forwards: tuple[Forward, ...] = ()
     firewall_mac: str = ""
     private: bool = False
-    flowtable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +107,11 @@ class PppSecrets(Document):
 
 @dataclass(frozen=True, slots=True)
 class WireguardConfig(Document):
-    """A WireGuard tunnel for wg-quick(8); the key stays in its file. `keepalive` in seconds."""
+    """A WireGuard tunnel for `wg syncconf` (wg(8)); the private key stays in its file. `keepalive` in seconds."""
 
     interface: str
     private_key_file: str
-    addresses: tuple[IPInterface, ...]
     public_key: str
     endpoint: str
     keepalive: int | None
-    mtu: int
     allowed: tuple[IPNetwork, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))

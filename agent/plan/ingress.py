@@ -91,6 +91,8 @@ def _addresses(seen: Seen) -> frozenset[WantedAddress]:
     written: tuple[IPInterface, ...] = ()
     if isinstance(uplink, StaticUplink):
         written = tuple(family.address for family in (uplink.ipv4, uplink.ipv6) if family is not None)
+    elif isinstance(uplink, WireguardUplink):
+        written = uplink.addresses
     found = {WantedAddress(index, address) for address in written}
     if seen.ladder.added is not None:
         # Nobody else on the link can have it, the delegation is ours alone: no need to wait for DAD (RFC 4862).

@@ -75,7 +75,7 @@ class Fixed:
             keepalive = None if peer.keepalive is None else max(1, round(peer.keepalive))
             key = str(settings.path(uplink.private_key_file))
             more = (
-                WireguardConfig("wan", key, uplink.addresses, peer.public_key, str(peer.endpoint), keepalive, self.mtu),
+                WireguardConfig("wan", key, peer.public_key, str(peer.endpoint), keepalive),
             )  # fmt: skip
         elif isinstance(uplink, PppoeUplink):
             client = DhcpcdUplink("wan", ipv4=False, delegation=self.hint)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
 from agent.config import PppoeUplink, WireguardUplink
+from agent.desired import WantedLink
 from agent.model import TABLE_MAIN, Address, Family, IPAddress, Lease, State
 from agent.plan.ingress_delegation import delegations
 from agent.plan.ingress_fixed import PPPOE_MTU, UNDERLAY, Fixed
@@ -68,7 +69,10 @@ def _roles(share: Fixed, state: State) -> tuple[Role | None, Role, Role]:
     uplink = share.uplink
     dmz = resolve(state, share.transit_name, uplink.trunk, vlan=share.transit.vlan)
     if isinstance(uplink, WireguardUplink):
-        return None, Role("wan", state.link("wan")), dmz
+        # The service makes the link; then its MTU is ours.
+        tunnel = state.link("wan")
+        wanted = () if tunnel is None else (WantedLink("wan", mtu=uplink.mtu),)
+        return None, Role("wan", tunnel, wanted), dmz
     if isinstance(uplink, PppoeUplink):
         mtu = share.mtu + _PPPOE_HEADER if share.mtu > PPPOE_MTU else None  # RFC 4638
         underlay = resolve(state, UNDERLAY, uplink.interface, vlan=uplink.vlan, mac=uplink.set_mac, mtu=mtu)

