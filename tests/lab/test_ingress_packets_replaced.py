@@ -15,6 +15,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
 from agent.drivers.nft import Nft
+from tests.lab.packets import Wire
 from tests.lab.smallnet import FAR4, FAR6, HOST4, HOST6, NAS6, WAN4, WAN6, SmallNet, smallnet
 
 pytestmark = pytest.mark.lab
@@ -81,3 +82,29 @@ def test_no_internal_address_leaves_while_rules_are_replaced(net: SmallNet) -> N
     inner = [ip_network("fc00::/7"), ip_network("10.0.0.0/8")]
     assert not {source for source in left if any(ip_address(source) in network for network in inner)}
     assert {"2001:db8:a100:10::100", "2001:db8:b100:10::100", WAN6, WAN4} <= set(left)
+
+
+def test_the_guard_holds_for_a_successor_of_the_link(net: SmallNet) -> None:
+    """The uplink goes and comes back under the same name: nothing but the guard stops what the ingress itself sends."""
+    internal = "fd00:1:2:99::2"
+    ingress, isp = net.spaces["ingress"], net.wire("net", "isp")
+    net.apply(wan6=None)
+    leak = f"ping -6 -c1 -W0.2 -I {internal} 2001:db8:a::1 || true; ping -6 -c1 -W3 2001:db8:a::1"
+    ingress.sh(leak)
+    assert internal not in sources(isp)
+
+    ingress.sh("ip link del wan")
+    ingress.sh(f"ip link add wan type veth peer name isp netns {net.spaces['net'].name}; ip link set wan up")
+    ingress.sh(f"ip addr add {WAN6}/64 dev wan")
+    net.spaces["net"].sh("ip link set isp up; ip addr add 2001:db8:a::1/64 dev isp")
+    net.index["wan"] = int(ingress.sh("cat /sys/class/net/wan/ifindex"))
+    isp = net.wire("net", "isp")
+    net.apply(wan6=None)
+    ingress.sh(leak)
+    seen = sources(isp)
+    assert WAN6 in seen
+    assert internal not in seen
+
+
+def sources(wire: Wire) -> set[str]:
+    return {str(packet[IPv6].src) for packet in wire.frames(0.1) if ICMPv6EchoRequest in packet}

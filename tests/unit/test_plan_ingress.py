@@ -231,3 +231,10 @@ def test_a_network_keeps_its_number_while_another_prefix_is_in_force() -> None:
     assert first.memory.npt["home"] == 0
     whole = plan(replace(state(PREFIX), memory=first.memory))
     assert whole.memory == first.memory
+
+
+def test_a_written_address_counts_though_we_put_it_there() -> None:
+    case = cases()["hoster"]
+    ours = {key: replace(one, protocol=PROTOCOL_OURS) for key, one in case.state.addresses.items()}
+    found = plan_ingress(case.settings, case.node, replace(case.state, addresses=ours), NOW)
+    assert fact6(found).addresses == (IPv6Interface("2001:db8:77:1:10::1/76"),)
