@@ -14,6 +14,7 @@ import structlog
 from agent import events as ev
 from agent.apply import Applier
 from agent.config import ConfigError, Settings, load
+from agent.desired import Problem
 from agent.drivers.bus import Bus, BusError
 from agent.drivers.clock import watch_clock
 from agent.drivers.conntrack import Conntrack, ConntrackError
@@ -32,7 +33,7 @@ from agent.nodes import FIREWALL, planner_for
 from agent.place import Place, bus_config, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
-from agent.status import document
+from agent.status import document, other_configurations
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +65,6 @@ class Agent:
     def __init__(self, place: Place, settings: Settings, environ: Mapping[str, str]) -> None:
         self._place = place
         self._environ = environ
-        self._settings = settings
         self._clock = BoottimeClock()
         self._store = MemoryStore(place.state, settings.site.name)
         self._netlink = NetlinkWatcher()
@@ -81,8 +81,7 @@ class Agent:
             now=self._clock.now,
             resync=self._netlink.resync,
         )
-        self._applier.users_file = users_file(settings, place.node)
-        self._bus.describe(node_info(settings, place.node))
+        self._configure(settings)
         self._loop = Reconciler(
             plan=planner_for(settings, place.node),
             steps=self._applier.steps(),
@@ -103,7 +102,7 @@ class Agent:
             ),
         )
         self._applier.status = self._loop.status
-        self._applier.problems = lambda: self._loop.problems
+        self._applier.problems = self._problems
         self._applier.remember = lambda memory: self._loop.emit(ev.Remembered(memory))
 
     async def run(self) -> None:
@@ -171,18 +170,28 @@ class Agent:
             self._loop.emit(ev.Tick())
             return str(error).splitlines()
         self._loop.status["config"] = Status(since=self._clock.now())
-        self._settings = settings
-        self._applier.users_file = users_file(settings, self._place.node)
-        self._bus.describe(node_info(settings, self._place.node))
+        self._configure(settings)
         self._loop.plan = planner
         self._loop.emit(ev.Tick(resync=True))
         log.info("configuration reloaded")
         return []
 
+    def _configure(self, settings: Settings) -> None:
+        """Tell those what the configuration says who do not learn it from a plan."""
+        self._settings = settings
+        self._info = node_info(settings, self._place.node)
+        self._bus.describe(self._info)
+        self._applier.users_file = users_file(settings, self._place.node)
+
+    def _problems(self) -> tuple[Problem, ...]:
+        others = other_configurations(self._loop.state.peers, self._place.node, self._info.config_digest)
+        return (*self._loop.problems, *others)
+
     async def _answer(self, request: dict[str, object]) -> dict[str, object]:
         match request.get("command"):
             case "status":
-                return document(self._loop, self._place.node, self._settings, self._clock.now())
+                now = self._clock.now()
+                return document(self._loop, self._place.node, self._settings, self._problems(), now)
             case "poke":
                 self._read_leases()
                 self._loop.emit(ev.Tick())

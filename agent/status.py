@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from agent import __version__
 from agent.desired import Problem, Publication
-from agent.model import PartStatus
+from agent.model import PartStatus, Peer
 
 if TYPE_CHECKING:
     from agent.config import Settings
@@ -33,12 +33,21 @@ def publications(
     return tuple(facts)
 
 
+def other_configurations(peers: Mapping[str, Peer], node: str, digest: str) -> tuple[Problem, ...]:
+    """Nodes that run with another configuration than ours: one of us has not read the file since it changed."""
+    differ = (name for name, peer in sorted(peers.items()) if peer.info and peer.info.config_digest != digest)
+    hint = "run `routerctl reload` on both; do they mount the same file?"
+    return tuple(Problem("config", f"{name} runs with another configuration", hint) for name in differ if name != node)
+
+
 def fingerprint(value: object) -> str:
     """Twelve hex digits that change when the value does; equal on two machines that applied the same."""
     return hashlib.blake2b(repr(value).encode(), digest_size=6).hexdigest()
 
 
-def document(loop: Reconciler, node: str, settings: Settings, now: float) -> dict[str, object]:
+def document(
+    loop: Reconciler, node: str, settings: Settings, problems: Iterable[Problem], now: float
+) -> dict[str, object]:
     """All that `routerctl status` shows, as JSON values."""
     plan = loop.applied
     parts = {
@@ -52,7 +61,7 @@ def document(loop: Reconciler, node: str, settings: Settings, now: float) -> dic
         "ready": loop.ready,
         "bus": loop.state.bus_connected,
         "parts": parts,
-        "problems": [plain(problem) for problem in loop.problems],
+        "problems": [plain(problem) for problem in problems],
         "facts": {publication.topic: plain(publication.fact) for publication in plan.facts} if plan else {},
         "peers": {name: plain(peer) for name, peer in sorted(loop.state.peers.items()) if name != node},
     }

@@ -6,9 +6,19 @@ import json
 from ipaddress import IPv4Interface, IPv6Network, ip_address
 
 from agent.desired import Problem
-from agent.model import Choice, FamilyChoice, PartStatus, PrefixMapping, UplinkIPv4, UplinkIPv6, UplinkLink
+from agent.model import (
+    Choice,
+    FamilyChoice,
+    NodeInfo,
+    PartStatus,
+    Peer,
+    PrefixMapping,
+    UplinkIPv4,
+    UplinkIPv6,
+    UplinkLink,
+)
 from agent.reconcile import Status
-from agent.status import fingerprint, plain, publications
+from agent.status import fingerprint, other_configurations, plain, publications
 from agent.status_text import status_text
 
 FACTS = {
@@ -69,3 +79,12 @@ def test_what_fails_is_said_with_its_mend() -> None:
     for word in ("NOT READY", "BUS DISCONNECTED", "for 67 min", "radvd.conf refused", "see the log", "attach the NIC"):
         assert word in text
     assert "all work" not in text
+
+
+def test_a_node_with_another_configuration_is_named() -> None:
+    def peer(digest: str) -> Peer:
+        return Peer(info=NodeInfo("ingress", "1", 1, digest))
+
+    peers = {"kpn": peer("ours"), "odido": peer("theirs"), "vpn": Peer(), "firewall": peer("old")}
+    problems = other_configurations(peers, "firewall", "ours")
+    assert [problem.message for problem in problems] == ["odido runs with another configuration"]
