@@ -126,7 +126,7 @@ class Agent:
             await stop.wait()
             log.info("agent stops; what it applied stays", node=self._place.node)
             if self._place.node != FIREWALL and await self._ending():
-                log.info("the container ends: its uplink is withdrawn from the bus")
+                log.info("the container ends: its uplink is said to be down")
                 self._bus.leave()
             for task in tasks:
                 task.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 TIMEOUT = 20.0
+BOOT = "boot"
 
 
 class DinitError(Exception):
@@ -41,6 +42,11 @@ class Dinit:
     async def signal(self, service: str, name: str) -> None:
         """Send its process a signal: HUP, USR1, …"""
         await self._call("signal", name, service)
+
+    async def ending(self) -> bool:
+        """Whether the container is being stopped: `boot` goes down with it, and outlives the stop of any service."""
+        _, text = await self._call("is-started", BOOT, check=False)
+        return text in {"STOPPING", "STOPPED"}
 
     async def _call(self, *arguments: str, check: bool = True) -> tuple[int, str]:
         hint = "see the log of the container; `dinitctl list` shows all services"

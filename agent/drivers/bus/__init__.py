@@ -89,6 +89,10 @@ class Bus:
         self._outbox.forget()
         self._wake.set()
 
+    def leave(self) -> None:
+        """Say that the uplink is down when `run` is cancelled next: the container ends, and forwarding with it."""
+        self._outbox.leave()
+
     async def announce(self, kind: str, document: Mapping[str, Any]) -> None:
         """Publish an event on `event/<kind>` for people; it is not retained, and lost without a connection.
 

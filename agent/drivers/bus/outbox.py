@@ -8,12 +8,23 @@ from typing import TypeVar
 
 from agent import wire
 from agent.desired import Publication
-from agent.model import Deadline, Delegation, Fact, NodeInfo, NodeState, UplinkHealth, UplinkIPv4, UplinkIPv6
+from agent.model import (
+    Deadline,
+    Delegation,
+    Fact,
+    NodeInfo,
+    NodeState,
+    UplinkHealth,
+    UplinkIPv4,
+    UplinkIPv6,
+    UplinkLink,
+)
 
 # A deadline read twice from the kernel or a lease differs by up to a second each time.
 SLACK = 2.0
 # A lifetime that grew is told when a quarter of it is missing at the receivers.
 GROWN = 0.25
+LINK = "uplink/link"
 
 Wireable = TypeVar("Wireable", bound=Fact)
 
@@ -45,6 +56,12 @@ class Outbox:
     def want(self, publications: Iterable[Publication]) -> None:
         """Take the full set wanted now; `state` is not for the caller to say."""
         self.wanted = {p.topic: p.fact for p in publications if p.topic != "state"}
+
+    def leave(self) -> None:
+        """Want the uplink down. The other facts stay: one document moves the traffic of both families."""
+        link = (self.wanted or {}).get(LINK)
+        if self.wanted is not None and isinstance(link, UplinkLink):
+            self.wanted = {**self.wanted, LINK: replace(link, carrier=False)}
 
     def reset(self, own: NodeState) -> None:
         """Begin a connection: what the broker holds is not known."""

@@ -84,6 +84,8 @@ class Session:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await _end(tasks)
+            if self.stood_since is not None:
+                await self._last_facts()
             await self._last_word("disconnected")
             raise
         await _end(tasks)
@@ -180,6 +182,12 @@ class Session:
         topic = f"{wire.root(self.config.site)}/{self.config.node}/{letter.topic}"
         properties = publish_properties(letter.expiry)
         await self._client.publish(topic, letter.payload, qos=1, retain=retain, properties=properties)
+
+    async def _last_facts(self) -> None:
+        # That the uplink of a node that leaves is down: the others move their traffic while it still forwards.
+        with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                await self._flush()
 
     async def _last_word(self, state: Literal["lost", "disconnected"]) -> None:
         # A DISCONNECT takes the will back, and aiomqtt sends one whatever the reason.
