@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tests.bench.report import Figure, figure
-from tests.lab.stamps import RTM_NEWLINK, RTM_NEWROUTE, RTMGRP_IPV6_ROUTE, RTMGRP_LINK, nft_monitor, rtnetlink
 from tests.bench.world import PREFIXES, World
 from tests.lab.capture import Capture
+from tests.lab.stamps import RTM_NEWLINK, RTM_NEWROUTE, RTMGRP_IPV6_ROUTE, RTMGRP_LINK, nft_monitor, rtnetlink
 from tests.lab.topology import INTERNET4, INTERNET6
 from tests.lab.train import Train
 from tests.lab.wait import wait_for

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from tests.bench.report import Figure, figure
-from tests.lab.stamps import RTM_NEWROUTE, RTMGRP_IPV6_ROUTE, Stamps, nft_monitor, rtnetlink
 from tests.bench.world import PREFIXES, World
+from tests.lab.stamps import RTM_NEWROUTE, RTMGRP_IPV6_ROUTE, Stamps, nft_monitor, rtnetlink
 from tests.lab.wait import wait_for
 
 RUNS = 100
