@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -206,6 +207,10 @@ class Agent:
 def _notify_ready(environ: Mapping[str, str]) -> None:
     """Tell dinit (ready-notification = pipevar:ROUTER_READY_FD) that the first apply succeeded."""
     log.info("ready: the first plan is applied")
+    # What a start has made (the configuration, pydantic's models) stays for ever: the collector need not look at it
+    # again in the middle of a prefix change.
+    gc.collect()
+    gc.freeze()
     descriptor = environ.get("ROUTER_READY_FD", "")
     if not descriptor.isdigit():
         return
