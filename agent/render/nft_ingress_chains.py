@@ -1,4 +1,4 @@
-"""The static chains of an ingress. Their order is what makes translation right: see docs/decisions and facts there.
+"""The static chains of an ingress. Their order is what makes translation right: see docs/decisions/0003.
 
 raw: spoofed sources go, own addresses stay tracked, mapped ones are translated and not tracked. dstnat: forwards.
 forward: the few directions that may pass. srcnat: NAT44, NAT66. After it: stateless sources, and what errors quote.
