@@ -21,7 +21,8 @@ class UplinkView:
     """One uplink. `down4`, `down6`: why the family cannot be used, empty where it can.
 
     `unreachable4`, `unreachable6`: why nothing can be sent there at all: like `down` but for probes, which only say
-    that a better uplink should be taken. `known`: its ingress has spoken. `mac`, `ipv4`, `link_local`: on the DMZ.
+    that a better uplink should be taken. `degraded4`, `degraded6`: why it should be avoided where a better one exists.
+    `known`: its ingress has spoken. `mac`, `ipv4`, `link_local`: on the DMZ.
     `mapped6`: internal prefixes that have a 1:1 translation; `nat66`: the others are translated too.
     """
 
@@ -35,6 +36,8 @@ class UplinkView:
     unreachable6: str = ""
     down4: str = ""
     down6: str = ""
+    degraded4: str = ""
+    degraded6: str = ""
     mode6: str = "none"
     mapped6: tuple[IPv6Network, ...] = ()
     nat66: bool = False
@@ -46,6 +49,10 @@ class UplinkView:
     def down(self, family: Family) -> str:
         """Why a family cannot be used, empty where it can."""
         return self.down4 if family == 4 else self.down6  # noqa: PLR2004
+
+    def degraded(self, family: Family) -> str:
+        """Why a family should be avoided where a better uplink exists (loss, latency), empty where it need not."""
+        return self.degraded4 if family == 4 else self.degraded6  # noqa: PLR2004
 
     def refuses(self, family: Family, prefix: IPv6Network | None) -> str:
         """Why a network cannot use this uplink for a family, empty where it can. `prefix`: the network's /64."""
