@@ -170,6 +170,7 @@ class Dhcp4Subnet:
     """DHCPv4 on one network. `pool`: first and last. `router` None: no option 3. `lease` in seconds.
 
     `routes`: (network, next hop) of option 121 (RFC 3442). `number` is Kea's subnet id: it stays, leases refer to it.
+    `index`: the device's ifindex. A device that is made anew under its name needs a new socket, so a reload.
     """
 
     number: int
@@ -182,6 +183,7 @@ class Dhcp4Subnet:
     domain: str = ""
     routes: tuple[tuple[IPv4Network, IPv4Address], ...] = ()
     reservations: tuple[Reservation, ...] = ()
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

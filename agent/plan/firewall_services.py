@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from agent.config.settings import Settings
@@ -88,19 +89,26 @@ def _subnet(settings: Settings, name: str, link: Link, marks: Mapping[str, int])
     network = settings.networks[name]
     if network.dhcp4 is None or network.ipv4 is None:
         return None
-    # Kea refers to a subnet by its number in leases. Its first address stays when networks come and go.
-    number = int(network.ipv4.network.network_address)
-    pool = (network.dhcp4.pool.first, network.dhcp4.pool.last)
-    lease = max(1, int(network.dhcp4.lease))
     own = network.ipv4
+    common = Dhcp4Subnet(
+        # Kea refers to a subnet by its number in leases. Its first address stays when networks come and go.
+        number=int(own.network.network_address),
+        device=link.name,
+        index=link.index,
+        network=own.network,
+        pool=(network.dhcp4.pool.first, network.dhcp4.pool.last),
+        lease=max(1, int(network.dhcp4.lease)),
+    )
     if network.transit:
         others = (n.ipv4.network for n in settings.networks.values() if n.ipv4 is not None and not n.transit)
         routes = tuple((internal, own.ip) for internal in sorted(others))
-        reservations = (*_ingresses(settings, marks), *_hosts(settings, name))
-        return Dhcp4Subnet(number, link.name, own.network, pool, lease, routes=routes, reservations=reservations)
-    dns = tuple(f.address for f in settings.dns.forwarders if isinstance(f.address, IPv4Address))
-    return Dhcp4Subnet(
-        number, link.name, own.network, pool, lease, own.ip, dns, settings.site.domain, (), _hosts(settings, name)
+        return replace(common, routes=routes, reservations=(*_ingresses(settings, marks), *_hosts(settings, name)))
+    return replace(
+        common,
+        router=own.ip,
+        dns=tuple(f.address for f in settings.dns.forwarders if isinstance(f.address, IPv4Address)),
+        domain=settings.site.domain,
+        reservations=_hosts(settings, name),
     )
 
 

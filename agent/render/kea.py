@@ -65,6 +65,8 @@ def _subnet(subnet: Dhcp4Subnet) -> dict[str, Any]:
         "pools": [{"pool": f"{first} - {last}"}],
         "valid-lifetime": subnet.lease,
         "option-data": _options(subnet),
+        # Means nothing to Kea; it makes the file differ when the device is another one of the same name.
+        "user-context": {"ifindex": subnet.index},
         "reservations": [_reservation(reservation) for reservation in subnet.reservations],
     }
 
