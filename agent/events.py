@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,7 +18,9 @@ from agent.model import (
     Neighbour,
     Peer,
     PolicyRule,
+    Reach,
     Route,
+    UplinkHealth,
 )
 
 
@@ -145,6 +148,20 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChanged:
+    """The verdicts of this ingress's own probes: replaces what was known. None: nothing is known."""
+
+    health: UplinkHealth | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReachChanged:
+    """What the firewall's own probes of all ingresses say: replaces what was known."""
+
+    reach: Mapping[str, Reach]
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: a deadline is due, a retry or a full resync."""
 
@@ -168,5 +185,7 @@ Event: TypeAlias = (
     | FactWithdrawn
     | BusChanged
     | Remembered
+    | HealthChanged
+    | ReachChanged
     | Tick
 )

@@ -203,11 +203,16 @@ class UplinkIPv6:
 
 @dataclass(frozen=True, slots=True)
 class FamilyHealth:
-    """Health of one family of an uplink; `loss` 0..1, `rtt` seconds."""
+    """Health of one family of an uplink; `loss` 0..1, `rtt` seconds, of the target that answers best.
+
+    `degraded`: it carries packets, but loses or delays too many. `since`: the moment (CLOCK_BOOTTIME) of the verdict.
+    """
 
     up: bool
     loss: float | None = None
     rtt: float | None = None
+    degraded: bool = False
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,12 +281,30 @@ class Memory:
     npt: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
 
+Reachability: TypeAlias = Literal["unknown", "up", "refused", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the firewall's own probe of an ingress on the DMZ says, per family.
+
+    `refused`: the ingress lives and says that its uplink carries nothing of that family; `silent`: no answer at all.
+    """
+
+    ipv4: Reachability = "unknown"
+    ipv6: Reachability = "unknown"
+
+
 AddressKey: TypeAlias = tuple[int, IPInterface]
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything known at one moment. `synced` is False until the first complete dump: nothing is planned before."""
+    """Everything known at one moment. `synced` is False until the first complete dump: nothing is planned before.
+
+    `health`: this ingress's own probes, None until they have a first verdict; a family that it lacks is not verified.
+    `reach`: uplink → what the firewall's own probe of its ingress says.
+    """
 
     synced: bool = False
     links: Mapping[int, Link] = field(default_factory=lambda: MappingProxyType({}))
@@ -293,6 +316,8 @@ class State:
     peers: Mapping[str, Peer] = field(default_factory=lambda: MappingProxyType({}))
     memory: Memory = Memory()
     bus_connected: bool = False
+    health: UplinkHealth | None = None
+    reach: Mapping[str, Reach] = field(default_factory=lambda: MappingProxyType({}))
 
     def link(self, name: str) -> Link | None:
         """The link of that name."""

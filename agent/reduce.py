@@ -75,6 +75,10 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
             # What the bus said in this life is newer than what an earlier life wrote down.
             known = {**dict(peers), **state.peers}
             return expire(replace(state, memory=memory, peers=MappingProxyType(known)), now)
+        case ev.HealthChanged(health):
+            return replace(state, health=health)
+        case ev.ReachChanged(reach):
+            return replace(state, reach=MappingProxyType(dict(reach)))
         case ev.Tick():
             return expire(state, now)
 

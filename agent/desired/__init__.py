@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from agent.desired.probe import Probes, Watch
 from agent.model import Fact, Family, IPAddress, IPInterface, IPNetwork, Memory, Neighbour, PolicyRule, Route
 
 
@@ -111,7 +112,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that shall be true in one container. `again_at`: when time alone makes another plan (CLOCK_BOOTTIME)."""
+    """All that shall be true in one container. `again_at`: when time alone makes another plan (CLOCK_BOOTTIME).
+
+    `probes`: how an ingress finds out whether its uplink carries packets. `watch`: the ingresses that a firewall asks.
+    """
 
     nft: Table
     links: tuple[WantedLink, ...] = ()
@@ -127,3 +131,5 @@ class Plan:
     memory: Memory = Memory()
     problems: tuple[Problem, ...] = ()
     again_at: float | None = None
+    probes: Probes | None = None
+    watch: Watch | None = None

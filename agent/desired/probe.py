@@ -1,0 +1,104 @@
+"""What shall be probed: by an ingress through its uplink, by the firewall on the DMZ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from agent.model import Family, IPAddress
+
+TargetKind: TypeAlias = Literal["echo", "neighbour", "tcp", "dns", "http"]
+# The identifier of the firewall's echo requests to an ingress: by it the ingress knows that its uplinks are asked for.
+WATCH_IDENTIFIER = 0x5257
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that answers. `neighbour`: the next hop by ARP (RFC 826) or neighbour discovery (RFC 4861).
+
+    `host`: of a URL; where `address` is None it is a name, to be asked of the uplink's own DNS servers. `name`: of a
+    DNS query. `path`: of a URL. `tls`: of a URL with https.
+    """
+
+    kind: TargetKind
+    address: IPAddress | None = None
+    port: int = 0
+    host: str = ""
+    name: str = ""
+    path: str = ""
+    tls: bool = False
+
+    def __str__(self) -> str:
+        where = self.host or str(self.address)
+        where = f"[{where}]" if ":" in where and self.kind not in {"echo", "neighbour"} else where
+        match self.kind:
+            case "echo":
+                return where
+            case "neighbour":
+                return f"next hop {where}"
+            case "dns":
+                return f"dns://{where}/{self.name}"
+            case "tcp":
+                return f"tcp://{where}:{self.port}"
+            case "http":
+                return f"http{'s' if self.tls else ''}://{where}{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyProbes:
+    """The targets of one family, asked with `source`. `dns`: the uplink's servers, for targets that are names.
+
+    `lost`: the kernel has given the next hop up (neighbour state failed): that is a failure at once.
+    """
+
+    family: Family
+    source: IPAddress
+    targets: tuple[Target, ...]
+    dns: tuple[IPAddress, ...] = ()
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """How a verdict is made. Times in seconds, `max_loss` 0..1; see `agent.health`.
+
+    `quorum`: targets that must answer for a good round. `doubt`: silence counts only after a first answer, since what
+    is asked may never answer.
+    """
+
+    interval: float = 0.3
+    timeout: float = 0.3
+    fail_after: int = 3
+    recover_after: int = 10
+    quorum: int = 1
+    max_loss: float | None = 0.25
+    max_latency: float | None = None
+    doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """All probes of an ingress, through the device `device` (ifindex `index`)."""
+
+    device: str
+    index: int
+    families: tuple[FamilyProbes, ...]
+    rounds: Rounds = Rounds()
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """An ingress on the DMZ: an uplink's name and the addresses to ask, one per family."""
+
+    uplink: str
+    ipv4: IPAddress | None = None
+    ipv6: IPAddress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """The ingresses that the firewall asks on the device `device` (ifindex `index`), best uplink first."""
+
+    device: str
+    index: int
+    ingresses: tuple[Watched, ...] = ()

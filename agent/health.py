@@ -1,0 +1,124 @@
+"""The verdict on one family of an uplink, from rounds of questions. Pure: who asks and who keeps the time is elsewhere.
+
+A round is good when at least `quorum` targets answered in its time. `fail_after` bad rounds in a row are a failure,
+`recover_after` good ones in a row a recovery; the first good round of a family of which nothing is known yet is enough.
+Loss and latency are measured per target, over the first question of a round only (the others are asked because the
+first was lost), and the best target counts: one dead target is not a dead uplink, and not a bad one either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from agent.desired.probe import Rounds
+from agent.model import FamilyHealth
+
+WINDOW = 200  # questions per target; a minute of them, at the default pace
+_MASK = (1 << WINDOW) - 1
+SETTLED = 100  # questions before loss is judged
+EASED = 0.75  # of a threshold: below it a degradation is over
+_GAIN = 1 / 8  # of the smoothed round-trip time (RFC 6298 section 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a target did: `lost` has a bit per question, the last one lowest; `rtt` is smoothed, in seconds."""
+
+    asked: int = 0
+    lost: int = 0
+    rtt: float | None = None
+
+    @property
+    def loss(self) -> float:
+        """The part of the questions in the window that got no answer, 0..1."""
+        return self.lost.bit_count() / min(self.asked, WINDOW) if self.asked else 0.0
+
+    def after(self, rtt: float | None) -> Record:
+        """With one more question: answered after `rtt` seconds, or not (None)."""
+        lost = (self.lost << 1 | (rtt is None)) & _MASK
+        smoothed = self.rtt
+        if rtt is not None:
+            smoothed = rtt if smoothed is None else smoothed + _GAIN * (rtt - smoothed)
+        return Record(min(self.asked + 1, WINDOW), lost, smoothed)
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """What is known of one family. `up` None: nothing yet. `since`: the moment of the verdict (CLOCK_BOOTTIME).
+
+    `bad`, `good`: rounds in a row. `needed`: good rounds until it is up. `answered`: it has answered once.
+    """
+
+    up: bool | None = None
+    since: float = 0.0
+    bad: int = 0
+    good: int = 0
+    needed: int = 1
+    answered: bool = False
+    degraded: bool = False
+    records: Mapping[int, Record] = field(default_factory=lambda: MappingProxyType({}))
+
+    def health(self) -> FamilyHealth | None:
+        """The fact, None while nothing is known. Loss and time of the best target."""
+        if self.up is None:
+            return None
+        loss, rtt = self.measured()
+        return FamilyHealth(self.up, _round(loss, 3), _round(rtt, 5), self.degraded, self.since)
+
+    def measured(self) -> tuple[float | None, float | None]:
+        """Loss (0..1) and smoothed round-trip time (s) of the best target of each; None where nothing was asked."""
+        asked = [record for record in self.records.values() if record.asked]
+        rtts = [record.rtt for record in asked if record.rtt is not None]
+        return min((record.loss for record in asked), default=None), min(rtts, default=None)
+
+
+def unverified(now: float) -> Track:
+    """A family that appeared while we watched: down until its first good round, so that no traffic tries it out."""
+    return Track(up=False, since=now)
+
+
+def after_round(track: Track, rounds: Rounds, *, answered: int, now: float) -> Track:
+    """After a round in which `answered` targets answered in time."""
+    if answered >= rounds.quorum:
+        good = min(track.good + 1, rounds.recover_after)
+        track = replace(track, good=good, bad=0, answered=True)
+        if track.up is not True and good >= track.needed:
+            track = replace(track, up=True, since=now)
+        return _judged(track, rounds)
+    bad = min(track.bad + 1, rounds.fail_after)
+    track = replace(track, bad=bad, good=0)
+    patient = rounds.doubt and not track.answered
+    return failed(track, rounds, now) if bad >= rounds.fail_after and not patient else _judged(track, rounds)
+
+
+def failed(track: Track, rounds: Rounds, now: float) -> Track:
+    """A failure: by `fail_after` bad rounds, or by an event that is as certain as they are."""
+    track = replace(track, good=0, needed=rounds.recover_after, degraded=False)
+    return track if track.up is False else replace(track, up=False, since=now)
+
+
+def after_question(track: Track, target: int, rtt: float | None) -> Track:
+    """After a first question to `target`: answered after `rtt` seconds, or not at all (None)."""
+    record = track.records.get(target, Record()).after(rtt)
+    return replace(track, records=MappingProxyType({**track.records, target: record}))
+
+
+def _judged(track: Track, rounds: Rounds) -> Track:
+    """Degraded above a threshold, until it is clearly below: no flapping around it."""
+    asked = max((record.asked for record in track.records.values()), default=0)
+    if not track.up or asked < SETTLED:
+        return track
+    loss, rtt = track.measured()
+    ease = EASED if track.degraded else 1.0
+    degraded = _above(loss, rounds.max_loss, ease) or _above(rtt, rounds.max_latency, ease)
+    return track if degraded == track.degraded else replace(track, degraded=degraded)
+
+
+def _above(value: float | None, limit: float | None, ease: float) -> bool:
+    return value is not None and limit is not None and value > limit * ease
+
+
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
