@@ -10,6 +10,7 @@ from pydantic import Field
 from agent.config.addresses import Gateway4, Range4
 from agent.config.base import Many, Noun
 from agent.config.interface import Interface
+from agent.config.preference import Failback, UplinkPreference
 from agent.config.texts import Duration
 
 Vlan: TypeAlias = Annotated[int, Field(ge=1, le=4094)]
@@ -53,9 +54,14 @@ class Network(Noun):
     addressing: Literal["internal", "global", "both"] = Field(
         default="internal", description="the prefixes radvd announces: of `site.prefix`, of the ISP, or both"
     )
-    uplinks: Many[str] | None = Field(
+    uplinks: Many[UplinkPreference] | None = Field(
         default=None, description="only these, best first; default: every uplink by its priority"
     )
+    balance: Literal["flow", "source"] = Field(
+        default="flow", description="what uplinks with weights share: each connection, or each host (`source`)"
+    )
+    failback: Failback | None = Field(default=None, description="as in `site`, for this network; default: the site's")
+    failback_limit: Duration | None = Field(default=None, description="as in `site`, for this network")
     priority: Priority = Field(
         default=DEFAULT_PRIORITY, description="lower first: who gets a /64 when an ISP's prefix is too small for all"
     )

@@ -26,12 +26,19 @@ class Rule(Noun):
     tcp: PortList = Field(default=(), description="TCP ports: 443, 27000-27050 or a list")
     udp: PortList = Field(default=(), description="UDP ports, likewise; no ports at all: every protocol")
     action: Literal["accept", "drop", "reject"] = Field(description="`accept`, `drop`, or `reject` with an answer")
+    via: str | None = Field(default=None, description="uplink to take while it can be used, else the network's choice")
+    only: str | None = Field(default=None, description="uplink to take; while it cannot be used, nothing passes")
     log: bool = Field(default=False, description="log each new connection it matches")
 
     @property
     def ports(self) -> tuple[Ports, ...]:
         """(protocol, first, last), TCP first; empty means every protocol."""
         return ports_of(self.tcp, self.udp)
+
+    @property
+    def uplink(self) -> str | None:
+        """The uplink its connections take, by `via` or `only`."""
+        return self.only if self.only is not None else self.via
 
     @property
     def families(self) -> tuple[Literal[4, 6], ...]:

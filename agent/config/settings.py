@@ -19,6 +19,7 @@ from agent.config.forward import Forward
 from agent.config.host import DockerHost, Host
 from agent.config.log import Log
 from agent.config.network import Network
+from agent.config.preference import Failback, Preference
 from agent.config.rule import Rule
 from agent.config.site import Site
 from agent.config.uplink import DynamicIPv6, Uplink, WireguardUplink
@@ -122,11 +123,22 @@ class Settings(BaseSettings):
 
     def uplinks_of(self, network: str) -> tuple[str, ...]:
         """The uplinks a network may use, best first. A tunnel never carries the transit network: its own packets."""
+        return tuple(entry.uplink for entry in self.preferences(network))
+
+    def preferences(self, network: str) -> tuple[Preference, ...]:
+        """The same with the weights."""
         found = self.networks[network]
         if found.uplinks is not None:
             return found.uplinks
         tunnels = {name for name, uplink in self.uplinks.items() if isinstance(uplink, WireguardUplink)}
-        return tuple(name for name in self.uplinks_by_priority() if not (found.transit and name in tunnels))
+        listed = self.uplinks_by_priority()
+        return tuple(Preference(name) for name in listed if not (found.transit and name in tunnels))
+
+    def failback(self, network: str) -> tuple[Failback, float | None]:
+        """What happens when a better uplink returns, and after how many seconds `soft` ends what was left behind."""
+        found = self.networks[network]
+        limit = found.failback_limit if found.failback_limit is not None else self.site.failback_limit
+        return found.failback or self.site.failback, limit
 
     def delegation_hint(self, uplink: str) -> int | None:
         """The prefix length to ask for, None for no request: `delegation`, by default the length of `site.prefix`."""

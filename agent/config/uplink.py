@@ -96,6 +96,7 @@ class _Uplink(Noun):
     )
     mtu: Mtu | None = Field(default=None, description="MTU in bytes; default: that of the link (pppoe: 1492)")
     priority: Priority = Field(default=DEFAULT_PRIORITY, description="lower wins")
+    metered: bool = Field(default=False, description="used only where no other uplink can be, and left at once")
     probe: Probe | None = Field(default=None, description="without it only the next hop is watched")
 
 

@@ -9,6 +9,7 @@ from agent.config.cross.words import unknown_uplinks
 from agent.config.finding import Complaint, KeyPath
 from agent.config.network import Network
 from agent.config.plan6 import NETWORK_LENGTH
+from agent.config.preference import groups
 from agent.config.settings import Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
 
@@ -21,13 +22,29 @@ def check(settings: Settings) -> Iterator[Complaint]:
         path: KeyPath = ("networks", name)
         yield from _dhcp4(path, network)
         yield from _dhcp6(settings, path, network)
-        yield from unknown_uplinks(settings, (*path, "uplinks"), network.uplinks)
+        listed = [entry.uplink for entry in network.uplinks or ()]
+        yield from unknown_uplinks(settings, (*path, "uplinks"), listed)
+        yield from _weights(path, network)
         vms = any(host.network == name for host in settings.docker_hosts.values())
         if network.ipv4 is None and network.subnet is None and not vms:
             message, mend = f"`{name}` has neither `ipv4` nor `subnet`", "add one of them"
             yield Complaint(path, message, mend, level="warning", at_key=True)
     yield from _subnets(settings)
     yield from _overlaps(settings)
+
+
+def _weights(path: KeyPath, network: Network) -> Iterator[Complaint]:
+    """A weight shares with a neighbour of the order that has one too."""
+    for place in groups(network.uplinks or ()):
+        if len(place) == 1 and place[0].weight is not None:
+            number = (network.uplinks or ()).index(place[0])
+            message = f"`{place[0].uplink}` has a weight, and no neighbour in this order to share with has one"
+            mend = "give the uplink before or after it a weight too, or write the name alone"
+            yield Complaint((*path, "uplinks", number), message, mend)
+    if network.balance == "source" and not any(entry.weight is not None for entry in network.uplinks or ()):
+        message = "nothing is shared between uplinks here"
+        mend = "write the uplinks that share as { NAME: { weight: N } }, or delete `balance`"
+        yield Complaint((*path, "balance"), message, mend, level="warning")
 
 
 def _dhcp4(path: KeyPath, network: Network) -> Iterator[Complaint]:

@@ -27,6 +27,29 @@ def check(settings: Settings) -> Iterator[Complaint]:
                     yield Complaint(path, f"there is no network or host `{word}`", mend)
                 elif word in settings.hosts:
                     yield from _host(settings, path, rule, word)
+        yield from _uplink(settings, ("rules", number), rule)
+
+
+def _uplink(settings: Settings, path: KeyPath, rule: Rule) -> Iterator[Complaint]:
+    """`via` and `only`: an uplink of every network the rule names, for connections that go out."""
+    if rule.uplink is None:
+        return
+    key = "via" if rule.only is None else "only"
+    at = (*path, key)
+    if rule.via is not None and rule.only is not None:
+        message = "`via` and `only` in one rule"
+        yield Complaint((*path, "via"), message, "keep `only` (never another uplink) or `via` (another one at need)")
+    if rule.uplink not in settings.uplinks:
+        yield Complaint(at, f"there is no uplink `{rule.uplink}`", near(rule.uplink, settings.uplinks, "see `uplinks`"))
+        return
+    if rule.action != "accept" or not {INTERNET, ANY} & set(rule.to):
+        mend = f"delete `{key}`, or write `to: internet` and `action: accept`"
+        yield Complaint(at, f"`{key}` in a rule that lets nothing out", mend)
+    for word in rule.from_:
+        network = settings.host_network(word) if word in settings.hosts else word
+        if network in settings.networks and rule.uplink not in settings.uplinks_of(network):
+            mend = f"add `{rule.uplink}` to `networks.{network}.uplinks`, or name one of its uplinks here"
+            yield Complaint(at, f"`{network}` may not use the uplink `{rule.uplink}`", mend)
 
 
 def _host(settings: Settings, path: KeyPath, rule: Rule, name: str) -> Iterator[Complaint]:

@@ -35,7 +35,7 @@ def _room(settings: Settings, name: str) -> Iterator[Complaint]:
 
 
 def _tunnels(settings: Settings, name: str) -> Iterator[Complaint]:
-    for number, uplink in enumerate(settings.networks[name].uplinks or ()):
+    for number, uplink in enumerate(entry.uplink for entry in settings.networks[name].uplinks or ()):
         if isinstance(settings.uplinks.get(uplink), WireguardUplink):
             message = f"`{uplink}` is a tunnel: its own outer packets would go through it"
             yield Complaint(("networks", name, "uplinks", number), message, "delete it from this list")
