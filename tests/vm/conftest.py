@@ -53,9 +53,8 @@ def _results(junit: Path) -> dict[str, list[Result]]:
         result = Result("passed")
         for child in case:
             if child.tag in {"failure", "error", "skipped"}:
-                result = Result(
-                    "skipped" if child.tag == "skipped" else "failed", child.text or child.get("message", "")
-                )
+                text = str(child.text or child.get("message") or "") + _logs(junit.parent, case)
+                result = Result("skipped" if child.tag == "skipped" else "failed", text)
         results.setdefault(name, []).append(result)
     return results
 
