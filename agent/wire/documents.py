@@ -47,7 +47,7 @@ def _write(fact: Fact, valid: int | None, now: float) -> Document:
     if isinstance(fact, Delegation):
         return _write_delegation(fact, valid, now)
     if isinstance(fact, UplinkLink | UplinkIPv4 | UplinkIPv6 | UplinkHealth):
-        return _write_uplink(fact)
+        return _write_uplink(fact, now)
     match fact:
         case NodeState():
             return {"state": fact.state, "session": fact.session}
@@ -68,7 +68,7 @@ def _write_delegation(fact: Delegation, valid: int | None, now: float) -> Docume
     return document if preferred is None else {**document, "preferred": max(preferred, 0)}
 
 
-def _write_uplink(fact: UplinkLink | UplinkIPv4 | UplinkIPv6 | UplinkHealth) -> Document:
+def _write_uplink(fact: UplinkLink | UplinkIPv4 | UplinkIPv6 | UplinkHealth, now: float) -> Document:
     match fact:
         case UplinkLink():
             where = _known(ipv4=fact.ipv4, link_local=fact.link_local)
@@ -81,7 +81,7 @@ def _write_uplink(fact: UplinkLink | UplinkIPv4 | UplinkIPv6 | UplinkHealth) -> 
             return {**document, **_known(gateway=fact.gateway, nat66=fact.nat66), "dns": _texts(fact.dns)}
         case UplinkHealth():
             families = {"ipv4": fact.ipv4, "ipv6": fact.ipv6}
-            return {name: _health(family) for name, family in families.items() if family is not None}
+            return {name: _health(family, now) for name, family in families.items() if family is not None}
 
 
 def _seconds_left(deadline: Deadline, now: float) -> int | None:
@@ -96,9 +96,11 @@ def _texts(values: tuple[object, ...]) -> list[str]:
     return [str(value) for value in values]
 
 
-def _health(family: FamilyHealth) -> Document:
-    measured = {"loss": family.loss, "rtt": family.rtt}
-    return {"up": family.up, **{name: value for name, value in measured.items() if value is not None}}
+def _health(family: FamilyHealth, now: float) -> Document:
+    age = None if family.since is None else min(max(math.floor(now - family.since), 0), reader.MAX_SECONDS)
+    measured = {"loss": family.loss, "rtt": family.rtt, "for": age}
+    known = {name: value for name, value in measured.items() if value is not None}
+    return {"up": family.up, "degraded": family.degraded, **known}
 
 
 def _choice(choice: FamilyChoice) -> Document:
@@ -118,6 +120,8 @@ def fact_of(topic: str, fields: Fields, expiry: int | None, now: float) -> tuple
     if kind == "status":
         error, hint = fields.text("error", default=""), fields.text("hint", default="")
         return PartStatus(name, fields.text("fingerprint"), error, hint), until
+    if topic == "uplink/health":
+        return _uplink_health(fields, until, now), until
     read = _READERS.get(topic)
     if read is None:
         raise WireError(topic, "", "no such topic")
@@ -210,14 +214,18 @@ def _mapping(fields: Fields) -> PrefixMapping:
     return PrefixMapping(internal, external)
 
 
-def _uplink_health(fields: Fields, until: Deadline) -> UplinkHealth:
-    return UplinkHealth(_read_health(fields.inner("ipv4")), _read_health(fields.inner("ipv6")), until)
+def _uplink_health(fields: Fields, until: Deadline, now: float) -> UplinkHealth:
+    valid = fields.seconds("valid")
+    sent = now if valid is None or until is None else until - valid  # what the expiry lost on its way is age
+    return UplinkHealth(_read_health(fields.inner("ipv4"), sent), _read_health(fields.inner("ipv6"), sent), until)
 
 
-def _read_health(family: Fields | None) -> FamilyHealth | None:
+def _read_health(family: Fields | None, sent: float) -> FamilyHealth | None:
     if family is None:
         return None
-    return FamilyHealth(family.flag("up"), family.number("loss", 0, 1), family.number("rtt", 0, 3600))
+    age, degraded = family.seconds("for"), family.flag("degraded") if family.has("degraded") else False
+    measured = family.number("loss", 0, 1), family.number("rtt", 0, 3600)
+    return FamilyHealth(family.flag("up"), *measured, degraded, None if age is None else sent - age)
 
 
 def _read_choice(fields: Fields, family: str) -> FamilyChoice:
@@ -234,5 +242,4 @@ _READERS: dict[str, Callable[[Fields, Deadline], Fact]] = {
     "uplink/link": _link,
     "uplink/ipv4": _ipv4,
     "uplink/ipv6": _ipv6,
-    "uplink/health": _uplink_health,
 }

@@ -60,7 +60,12 @@ def interfaces6() -> st.SearchStrategy[IPv6Interface]:
 
 
 health = st.none() | st.builds(
-    FamilyHealth, up=st.booleans(), loss=st.none() | st.floats(0, 1), rtt=st.none() | st.floats(0, 3600)
+    FamilyHealth,
+    up=st.booleans(),
+    loss=st.none() | st.floats(0, 1),
+    rtt=st.none() | st.floats(0, 3600),
+    degraded=st.booleans(),
+    since=st.none() | st.integers(0, int(NOW)).map(float),
 )
 choices = st.builds(FamilyChoice, uplink=st.none() | names, why=texts)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":")) | st.just("")
@@ -214,3 +219,19 @@ def test_encoding_is_quick() -> None:
         wire.encode(fact, "uplink/ipv6", NOW)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.0002
+
+
+def test_the_age_of_a_verdict_grows_on_its_way() -> None:
+    health = UplinkHealth(FamilyHealth(up=True, since=NOW - 50), None, NOW + 30)
+    payload, expiry = wire.encode(health, "uplink/health", NOW)
+    assert expiry == 30
+    received = wire.decode("home", "backstage/1/home/kpn/uplink/health", payload, 20, 7000.0).fact
+    assert isinstance(received, UplinkHealth)
+    assert received.ipv4 is not None
+    assert received.ipv4.since == 7000.0 - 60, "ten seconds at the broker"
+
+
+def test_a_reader_takes_a_verdict_of_an_older_node() -> None:
+    payload = b'{"ipv4": {"up": true}, "valid": 30}'
+    received = wire.decode("home", "backstage/1/home/kpn/uplink/health", payload, 30, NOW).fact
+    assert received == UplinkHealth(FamilyHealth(up=True), None, NOW + 30)
