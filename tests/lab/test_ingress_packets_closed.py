@@ -83,9 +83,9 @@ def test_nothing_answers_on_the_uplink(net: SmallNet) -> None:
     isp.send(IPv6(src=FAR6, dst=WAN6) / ICMPv6EchoRequest(), to)
     isp.send(IPv6(src="2001:db8:a::1", dst=WAN6, hlim=255) / ICMPv6ND_NS(tgt=WAN6), to)
     isp.expect(lambda p: ICMPv6ND_NA in p and p[ICMPv6ND_NA].tgt == WAN6)
-    answers = [
-        p.summary() for p in isp.frames(0.1) if IP in p or (IPv6 in p and ICMPv6ND_NA not in p and ICMPv6ND_NS not in p)
-    ]
+    # To the one who asks: a host that has just come up tells groups about itself (MLD, router solicitation).
+    told = [p for p in isp.frames(0.1) if IP in p or (IPv6 in p and ICMPv6ND_NA not in p and ICMPv6ND_NS not in p)]
+    answers = [p.summary() for p in told if not p.dst.startswith("33:33")]
     for listener in listeners:
         listener.close()
     assert not answers
