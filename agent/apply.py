@@ -57,8 +57,9 @@ class Applier:
         """In order. The part names are those of `status/<part>` and `routerctl status`."""
         return (
             Step("close", self._close),
-            Step("route", self._add),
+            # First: an address of IPv6 is refused on a link that a container engine made with disable_ipv6.
             Step("sysctl", self._write_sysctls, inputs=_links),
+            Step("route", self._add),
             Step("nft", self._move, needs=frozenset({"route"})),
             Step("flows", self._end_flows, needs=MOVED, inputs=lambda context: context.plan.flows),
             Step("old-routes", self._remove, needs=MOVED),
