@@ -21,6 +21,7 @@ from agent.model import (
     Reach,
     Route,
     UplinkHealth,
+    WishKind,
 )
 
 
@@ -162,6 +163,14 @@ class ReachChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class Wished:
+    """A person asked something of an uplink (`routerctl uplink`)."""
+
+    uplink: str
+    kind: WishKind
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: a deadline is due, a retry or a full resync."""
 
@@ -185,6 +194,7 @@ Event: TypeAlias = (
     | FactWithdrawn
     | BusChanged
     | Remembered
+    | Wished
     | HealthChanged
     | ReachChanged
     | Tick

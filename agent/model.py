@@ -226,10 +226,18 @@ class UplinkHealth:
 
 @dataclass(frozen=True, slots=True)
 class FamilyChoice:
-    """The uplink a network uses for one family, None for none, and why in a few words."""
+    """The uplink a network uses for one family, None for none, and why in a few words.
+
+    `shares`: uplink → weight where several share new connections; `uplink` is then the one with the most. `since`: the
+    moment (CLOCK_BOOTTIME) of this choice. `considered`: (uplink, what speaks against it, empty for nothing), in the
+    network's order.
+    """
 
     uplink: str | None
     why: str
+    shares: tuple[tuple[str, int], ...] = ()
+    since: float | None = None
+    considered: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,15 +278,56 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How an uplink's family fares: well or not `since` a moment (CLOCK_BOOTTIME).
+
+    `flaps`: failures that are not forgotten yet. `away`: it failed, and nobody has asked for it by hand since.
+    """
+
+    well: bool
+    since: float
+    flaps: int = 0
+    away: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The uplinks that a network's family uses `since` a moment (CLOCK_BOOTTIME).
+
+    `left`: those used before, whose connections may still be there.
+    """
+
+    uplinks: tuple[str, ...]
+    since: float
+    left: tuple[str, ...] = ()
+
+
+WishKind: TypeAlias = Literal["drain", "enable", "prefer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked of an uplink, and when (CLOCK_BOOTTIME)."""
+
+    kind: WishKind
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What cannot be observed and must survive a restart (`/var/lib/router`).
 
     `marks`: uplink → its mark and number of its routing table minus 1000; allocated once, never reused.
     `npt`: network → the external /64's id (the bits between the delegated length and 64) last given to it.
+    `standings`: `<uplink>/<4 or 6>` → how it fares. `selections`: `<network>/<4 or 6>` → what is in use.
+    `wishes`: uplink → what a person asked; only the reducer changes them.
     """
 
     marks: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     npt: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    standings: Mapping[str, Standing] = field(default_factory=lambda: MappingProxyType({}))
+    selections: Mapping[str, Selection] = field(default_factory=lambda: MappingProxyType({}))
+    wishes: Mapping[str, Wish] = field(default_factory=lambda: MappingProxyType({}))
 
 
 Reachability: TypeAlias = Literal["unknown", "up", "refused", "silent"]

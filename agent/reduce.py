@@ -12,6 +12,7 @@ from agent.model import (
     Deadline,
     Delegation,
     Fact,
+    Memory,
     NodeInfo,
     NodeState,
     Peer,
@@ -21,6 +22,8 @@ from agent.model import (
     UplinkIPv4,
     UplinkIPv6,
     UplinkLink,
+    Wish,
+    WishKind,
 )
 
 K = TypeVar("K")
@@ -74,13 +77,23 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
         case ev.Remembered(memory, peers):
             # What the bus said in this life is newer than what an earlier life wrote down.
             known = {**dict(peers), **state.peers}
+            # A plan may be older than the last wish: only `Wished` changes wishes.
+            memory = replace(memory, wishes=state.memory.wishes or memory.wishes)
             return expire(replace(state, memory=memory, peers=MappingProxyType(known)), now)
+        case ev.Wished(uplink, kind):
+            return replace(state, memory=_wished(state.memory, uplink, kind, now))
         case ev.HealthChanged(health):
             return replace(state, health=health)
         case ev.ReachChanged(reach):
             return replace(state, reach=MappingProxyType(dict(reach)))
         case ev.Tick():
             return expire(state, now)
+
+
+def _wished(memory: Memory, uplink: str, kind: WishKind, now: float) -> Memory:
+    """One uplink at most is preferred."""
+    kept = {name: wish for name, wish in memory.wishes.items() if not (kind == wish.kind == "prefer")}
+    return replace(memory, wishes=MappingProxyType({**kept, uplink: Wish(kind, now)}))
 
 
 def expire(state: State, now: float) -> State:
