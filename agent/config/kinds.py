@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel, WithJsonSchema
 from pydantic.fields import FieldInfo
 
+from agent.config.share import Share
 from agent.config.texts import duration_text
 
 
@@ -60,6 +61,6 @@ def default_text(info: FieldInfo) -> str:
     value = info.default
     if value is None or isinstance(value, tuple | dict | BaseModel):
         return "-"
-    if isinstance(value, float):
+    if isinstance(value, float) and not isinstance(value, Share):
         return f"`{duration_text(value)}`"
     return f"`{str(value).lower()}`" if isinstance(value, bool) else f"`{value}`"

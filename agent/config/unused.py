@@ -16,7 +16,6 @@ from agent.config.settings import Settings
 NOT_YET: Mapping[KeyPath, str] = {
     ("networks", "*", "dhcp6"): "addresses come by SLAAC alone; no DHCPv6 server runs",
     ("networks", "*", "addressing"): "`site.prefix` is announced whatever it says",
-    ("uplinks", "*", "probe"): "an uplink is up while its link is up and it has an address",
     ("uplinks", "*", "ipv6", "neighbours"): "no NDP proxy runs: the provider must route the prefix",
     ("docker_hosts",): "no docker host gets addresses or rules",
     ("hosts", "*", "docker_host"): "rules that name this host match nothing yet",

@@ -75,7 +75,6 @@ UNUSED = {
     ("networks", "*", "addressing"): {
         "networks": "networks: { home: { subnet: 1, addressing: both }, dmz: { transit: true } }"
     },
-    ("uplinks", "*", "probe"): {"uplinks": "uplinks: { kpn: { kind: dhcp, probe: { targets: [1.1.1.1] } } }"},
     ("uplinks", "*", "ipv6", "neighbours"): {
         "uplinks": 'uplinks: { s: { kind: static, ipv6: { address: "2001:db8::2/64", gateway: "fe80::1", '
         'prefix: "2001:db8::/64", neighbours: proxy } } }'

@@ -9,7 +9,7 @@ from agent.config.finding import Complaint, KeyPath
 from agent.config.probe import Probe
 from agent.config.settings import Settings
 from agent.config.uplink import AnyUplink, PppoeUplink, StaticUplink, WireguardUplink
-from agent.model import IPNetwork
+from agent.model import IPAddress, IPNetwork
 
 _IPV6_MTU = 1280  # RFC 8200 section 5
 _PPPOE_MTU = 1500  # RFC 4638
@@ -81,7 +81,7 @@ def _tunnel(path: KeyPath, uplink: WireguardUplink) -> Iterator[Complaint]:
 
 def _probe(settings: Settings, path: KeyPath, probe: Probe) -> Iterator[Complaint]:
     if not probe.targets:
-        mend = "name addresses that answer ping, or delete `probe`: the next hop alone is watched then"
+        mend = "name what answers beyond the ISP, or delete `probe`: the next hop alone is watched then"
         yield Complaint((*path, "targets"), "a probe without targets", mend)
     if probe.interval < _SHORTEST_INTERVAL:
         message = "more than ten rounds a second are a flood to the targets"
@@ -89,12 +89,21 @@ def _probe(settings: Settings, path: KeyPath, probe: Probe) -> Iterator[Complain
     if not 0 < probe.timeout <= probe.interval:
         message = "a round must end before the next one begins"
         yield Complaint((*path, "timeout"), message, "write a timeout of at most the interval")
+    for family in (4, 6):
+        number = sum(target.address is None or target.address.version == family for target in probe.targets)
+        if 0 < number < probe.quorum:
+            message = f"a quorum of {probe.quorum}, but {number} of the targets can answer over IPv{family}"
+            yield Complaint((*path, "quorum"), message, f"write at most {number}, or name more targets")
     inside: list[IPNetwork] = [net for network in settings.networks.values() if (net := network.ipv4_network)]
     inside.append(settings.site.prefix)
     for number, target in enumerate(probe.targets):
-        internal = any(target in net for net in inside)
-        if internal or target.is_multicast or target.is_unspecified or target.is_loopback or target.is_link_local:
-            message = f"{target} is not outside: it says nothing of the uplink"
+        if target.address is not None and not _outside(target.address, inside):
+            message = f"{target.address} is not outside: it says nothing of the uplink"
             yield Complaint((*path, "targets", number), message, "write an address beyond the ISP")
         elif target in probe.targets[:number]:
             yield Complaint((*path, "targets", number), f"{target} is listed twice", "delete one")
+
+
+def _outside(address: IPAddress, inside: list[IPNetwork]) -> bool:
+    unusable = address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local
+    return not unusable and not any(address in net for net in inside)
