@@ -8,6 +8,7 @@ import pytest
 
 from tests.engine.engine import Engine
 from tests.engine.images import ROLES, ROOT, size
+from tests.lab.services_of import helper_files, service_files
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]
 
@@ -54,14 +55,10 @@ def test_image_holds_no_compiler_and_no_cache(built: Engine, role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_service_files_pass_dinit_check(built: Engine, role: str) -> None:
-    names = sorted(
-        path.name
-        for directory in ("common", role)
-        for path in (ROOT / "dinit.d" / directory).iterdir()
-        if "." not in path.name and "-hook" not in path.name
-    )
+    names = sorted(service_files(role))
     inside = shell(built, role, "ls /etc/dinit.d").split()
     assert inside == names
+    assert set(shell(built, role, "ls /usr/lib/router").split()) == set(helper_files(role))
     report = shell(built, role, f"dinit-check -d /etc/dinit.d {' '.join(names)} 2>&1; true")
     # Programs are found on PATH: the same files serve the lab, where they stand elsewhere.
     notes = [x for x in report.splitlines() if ("warning" in x or "error" in x.lower()) and "absolute path" not in x]

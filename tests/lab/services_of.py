@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2] / "dinit.d"
 # Files beside the services that go to /usr/lib/router, and the directory each lies in.
-HELPERS = {"closed.nft": "common", "dhcpcd-hook": "ingress"}
+HELPERS = {"closed.nft": "common", "dhcpcd-hook": "ingress", "logged": "common", "pppd-dial": "ingress"}
 
 
 def service_files(role: str) -> dict[str, Path]:
