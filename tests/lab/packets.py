@@ -29,6 +29,7 @@ class Wire:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self._socket.bind((device, 3))
+        self.passed: list[Packet] = []  # what `expect` saw before what it waited for
         self.mac = ":".join(f"{byte:02x}" for byte in self._socket.getsockname()[4])
 
     def send(self, packet: Packet, to: str) -> None:
@@ -49,13 +50,14 @@ class Wire:
 
     def expect(self, wanted: Callable[[Packet], bool], seconds: float = 3.0) -> Packet:
         """The next packet that is wanted; an AssertionError with what came instead after `seconds`."""
-        seen = []
+        seen: list[str] = []
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             for packet in self.frames(min(left, 0.1)):
                 if wanted(packet):
                     return packet
                 seen.append(packet.summary())
+                self.passed.append(packet)
         raise AssertionError("no such packet came, only:\n" + "\n".join(seen[-20:]))
 
     def close(self) -> None:
