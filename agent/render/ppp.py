@@ -29,12 +29,9 @@ def render_ppp_peer(peer: PppPeer) -> ConfigFile:
         "nopcomp",
         "noccp",
         "novj",
-        # A dead session is known after three echoes, and dialled again for ever.
+        # A dead session is known after three echoes. pppd ends with the session: pppd-dial starts it again.
         "lcp-echo-interval 5",
         "lcp-echo-failure 3",
-        "persist",
-        "maxfail 0",
-        "holdoff 2",
         "nodetach",
     ]
     return ConfigFile("ppp/peers/wan", "\n".join(lines) + "\n", service="pppd", reload="restart")
