@@ -85,7 +85,7 @@ class Agent:
         self._configure(settings)
         self._loop = Reconciler(
             plan=planner_for(settings, place.node),
-            steps=self._applier.steps(),
+            steps=self._applier.steps(chooses=place.node == FIREWALL),
             clock=self._clock,
             on_ready=partial(_notify_ready, environ),
             essential=ESSENTIAL,

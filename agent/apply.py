@@ -7,7 +7,7 @@ end, then old routes away, then daemon files, then publish: only what was applie
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.desired import Plan, Problem, Publication, Ruleset, Table
@@ -24,7 +24,8 @@ from agent.reconcile import Context, Status, Step
 from agent.render import render_file, render_ruleset
 from agent.status import fingerprint, publications
 
-MOVED = frozenset({"route", "nft"})
+# The elements that send a network's traffic to an uplink. They do not move while a route is missing.
+MOVERS = ("choice4", "choice6")
 
 
 async def _nothing() -> None:
@@ -50,23 +51,29 @@ class Applier:
     users_file: Path | None = None
     _table: Table | None = None
     _ruleset: Ruleset = Ruleset("")
+    _applied: Ruleset | None = None
     _facts: tuple[Publication, ...] = ()
     _statuses: tuple[Publication, ...] = ()
 
-    def steps(self) -> tuple[Step, ...]:
-        """In order. The part names are those of `status/<part>` and `routerctl status`."""
+    def steps(self, *, chooses: bool) -> tuple[Step, ...]:
+        """In order. The part names are those of `status/<part>` and `routerctl status`.
+
+        `chooses`: this node sends traffic to uplinks by its routes (the firewall). Elsewhere a route that cannot be set
+        (another's stands in its place) does not keep rules and facts from following the uplink.
+        """
+        moved = frozenset({"route", "nft"}) if chooses else frozenset({"nft"})
         return (
             Step("close", self._close),
             # First: an address of IPv6 is refused on a link that a container engine made with disable_ipv6.
             Step("sysctl", self._write_sysctls, inputs=_links),
             Step("route", self._add),
-            Step("nft", self._move, needs=frozenset({"route"})),
-            Step("flows", self._end_flows, needs=MOVED, inputs=lambda context: context.plan.flows),
-            Step("old-routes", self._remove, needs=MOVED),
+            Step("nft", self._move),
+            Step("flows", self._end_flows, needs=moved, inputs=lambda context: context.plan.flows),
+            Step("old-routes", self._remove, needs=frozenset({"route", "nft"})),
             Step("broker", self._broker, inputs=lambda _: self.users_file),
             Step("daemons", self._daemons, inputs=lambda context: (context.plan.files, context.plan.services)),
             Step("memory", self._remember, inputs=lambda context: context.plan.memory),
-            Step("bus", self._publish, needs=MOVED),
+            Step("bus", self._publish, needs=moved),
             Step("listing", self._settle, once_quiet=True),
             Step("daemons", self._prove, once_quiet=True),
             Step("peers", self._keep_peers, once_quiet=True),
@@ -94,8 +101,13 @@ class Applier:
     async def _write_sysctls(self, context: Context) -> None:
         self.sysctl.apply(context.plan.sysctls)
 
-    async def _move(self, _: Context) -> None:
-        await self.nft.apply(self._ruleset)
+    async def _move(self, context: Context) -> None:
+        target = self._ruleset
+        if "route" in context.failed and self._applied is not None:
+            held = {name: self._applied.elements.get(name, {}) for name in MOVERS if name in target.elements}
+            target = replace(target, elements={**target.elements, **held})
+        await self.nft.apply(target)
+        self._applied = target
 
     async def _end_flows(self, context: Context) -> None:
         await self.conntrack.end(context.plan.flows)
