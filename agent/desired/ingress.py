@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Literal
 
 from agent.desired import Document, Table
-from agent.model import IPNetwork, PrefixMapping
+from agent.model import Family, IPNetwork, PrefixMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class IngressTable(Table):
     `own4`, `own6`: the uplink's own addresses, never translated. `nat44`, `nat66`: the source that tracked flows get,
     None for no such translation. `source6`: the source of the ingress's own ICMPv6 errors about mapped hosts.
     `reserved6`: internal addresses whose translation would be one of `own6`: no host may use them.
-    `mappings`: stateless 1:1 translation, pairwise disjoint inside and outside.
+    `mappings`: stateless 1:1 translation, pairwise disjoint inside and outside. `alive`: families that carry packets;
+    of another one the firewall's own probe is refused, so that it knows without the bus.
     """
 
     static: IngressStatic
@@ -61,6 +62,7 @@ class IngressTable(Table):
     source6: IPv6Address | None = None
     reserved6: tuple[IPv6Address, ...] = ()
     mappings: tuple[PrefixMapping, ...] = ()
+    alive: frozenset[Family] = frozenset({4, 6})
 
 
 @dataclass(frozen=True, slots=True)

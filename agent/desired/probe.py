@@ -45,20 +45,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class FamilyProbes:
-    """The targets of one family, asked with `source`. `dns`: the uplink's servers, for targets that are names.
-
-    `lost`: the kernel has given the next hop up (neighbour state failed): that is a failure at once.
-    """
-
-    family: Family
-    source: IPAddress
-    targets: tuple[Target, ...]
-    dns: tuple[IPAddress, ...] = ()
-    lost: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Rounds:
     """How a verdict is made. Times in seconds, `max_loss` 0..1; see `agent.health`.
 
@@ -77,13 +63,27 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyProbes:
+    """The targets of one family, asked with `source` in `rounds`. `dns`: the uplink's servers, for names.
+
+    `lost`: the kernel has given the next hop up (neighbour state failed): that is a failure at once.
+    """
+
+    family: Family
+    source: IPAddress
+    targets: tuple[Target, ...]
+    rounds: Rounds
+    dns: tuple[IPAddress, ...] = ()
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Probes:
     """All probes of an ingress, through the device `device` (ifindex `index`)."""
 
     device: str
     index: int
     families: tuple[FamilyProbes, ...]
-    rounds: Rounds = Rounds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 
 from agent.config.settings import Settings
 from agent.desired import Problem
-from agent.model import Deadline, Family, FamilyHealth, IPAddress, Link, Peer, State
+from agent.model import Deadline, Family, FamilyHealth, IPAddress, Link, Peer, Reach, Reachability, State
 from agent.plan.firewall_claims import Claims, Member
 
 
@@ -22,7 +22,8 @@ class UplinkView:
 
     `unreachable4`, `unreachable6`: why nothing can be sent there at all: like `down` but for probes, which only say
     that a better uplink should be taken. `degraded4`, `degraded6`: why it should be avoided where a better one exists.
-    `known`: its ingress has spoken. `mac`, `ipv4`, `link_local`: on the DMZ.
+    `reachable`: its ingress answers our own probes, or they know nothing yet. `health4`, `health6`: what its own probes
+    say, None for unknown. `known`: its ingress has spoken. `mac`, `ipv4`, `link_local`: on the DMZ.
     `mapped6`: internal prefixes that have a 1:1 translation; `nat66`: the others are translated too.
     """
 
@@ -45,6 +46,13 @@ class UplinkView:
     external6: tuple[IPv6Network, ...] = ()
     mtu: int | None = None
     deadlines: tuple[float, ...] = ()
+    reachable: bool = True
+    health4: FamilyHealth | None = None
+    health6: FamilyHealth | None = None
+
+    def health(self, family: Family) -> FamilyHealth | None:
+        """What the ingress's probes say of a family, None for unknown."""
+        return self.health4 if family == 4 else self.health6  # noqa: PLR2004
 
     def down(self, family: Family) -> str:
         """Why a family cannot be used, empty where it can."""
@@ -98,8 +106,17 @@ def _no_ipv6(peer: Peer, now: float) -> str:
     return "IPv6 lease expired" if _expired(peer.ipv6.valid_until, now) else ""
 
 
-def _failed(health: FamilyHealth | None) -> str:
-    return "probes fail" if health is not None and not health.up else ""
+_UNREACHED: Mapping[Reachability, str] = {
+    "silent": "its ingress does not answer",
+    "refused": "its ingress says that nothing passes",
+}
+
+
+def _failed(health: FamilyHealth | None, reach: Reachability) -> str:
+    """What probes say: the ingress's own, and ours of the ingress, which need no bus. The ingress's say more."""
+    if health is not None and not health.up:
+        return "probes fail"
+    return _UNREACHED.get(reach, "")
 
 
 def _external4(peer: Peer, now: float) -> Iterator[IPv4Network]:
@@ -119,8 +136,14 @@ def _external6(peer: Peer, now: float, site: IPv6Network) -> Iterator[IPv6Networ
     yield from (prefix for prefix in found if not (routed and prefix.subnet_of(site)))
 
 
-def _view(name: str, mark: int, peer: Peer, now: float, claims: Claims) -> UplinkView:
+def _worse(health: FamilyHealth | None) -> str:
+    """Why a family that carries packets should be avoided."""
+    return "loses or delays too many packets" if health is not None and health.degraded else ""
+
+
+def _view(name: str, mark: int, state: State, now: float, claims: Claims) -> UplinkView:
     """One uplink. Call it in the order of priority: the first claim stands."""
+    peer, reach = state.peers.get(name, Peer()), state.reach.get(name, Reach())
     member = claims.member(name, peer.link) if peer.link is not None else Member()
     unreachable4 = _unreachable(peer, member.ipv4) or _no_ipv4(peer, now)
     unreachable6 = _unreachable(peer, member.link_local) or _no_ipv6(peer, now)
@@ -138,8 +161,10 @@ def _view(name: str, mark: int, peer: Peer, now: float, claims: Claims) -> Uplin
         link_local=member.link_local,
         unreachable4=unreachable4,
         unreachable6=unreachable6,
-        down4=unreachable4 or _failed(health4),
-        down6=unreachable6 or _failed(health6),
+        down4=unreachable4 or _failed(health4, reach.ipv4),
+        down6=unreachable6 or _failed(health6, reach.ipv6),
+        degraded4=_worse(health4),
+        degraded6=_worse(health6),
         mode6=ipv6.mode if ipv6 is not None else "none",
         mapped6=tuple(mapping.internal for mapping in ipv6.mappings) if ipv6 is not None else (),
         nat66=ipv6 is not None and ipv6.nat66 is not None,
@@ -147,6 +172,9 @@ def _view(name: str, mark: int, peer: Peer, now: float, claims: Claims) -> Uplin
         external6=external6,
         mtu=peer.link.mtu if peer.link is not None else None,
         deadlines=tuple(_deadlines(peer, now)),
+        reachable="silent" not in {reach.ipv4, reach.ipv6},
+        health4=health4,
+        health6=health6,
     )
 
 
@@ -167,5 +195,5 @@ def views(
     found = {}
     for name in settings.uplinks_by_priority():
         if name in marks:
-            found[name] = _view(name, marks[name], state.peers.get(name, Peer()), now, claims)
+            found[name] = _view(name, marks[name], state, now, claims)
     return found, tuple(claims.refused)

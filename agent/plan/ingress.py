@@ -7,12 +7,13 @@ from ipaddress import IPv6Interface, ip_address, ip_network
 from agent.config import PppoeUplink, Settings, StaticUplink, WireguardUplink
 from agent.desired import FlowEnd, Plan, WantedAddress, WantedLink
 from agent.desired.ingress import IngressTable
-from agent.model import IPInterface, Memory, Neighbour, Route, State
+from agent.model import Family, IPInterface, Memory, Neighbour, Route, State
 from agent.plan.ingress_facts import facts
 from agent.plan.ingress_fixed import METRIC, Fixed, fixed, static_routes
 from agent.plan.ingress_problem import problems
 from agent.plan.ingress_seen import Seen, look
 from agent.plan.ingress_sysctl import sysctls
+from agent.plan.probe import probes, verdicts
 
 _memo: list[tuple[Settings, str, Fixed]] = []
 
@@ -24,7 +25,9 @@ def plan_ingress(settings: Settings, node: str, state: State, now: float) -> Pla
     """
     share = _share(settings, node)
     seen = look(share, state, now)
-    table = _table(seen)
+    probing = probes(seen)
+    health = verdicts(seen, probing)
+    table = _table(seen, health.alive)
     uplink = share.uplink
     wan, dmz = seen.wan.link, seen.dmz.link
     return Plan(
@@ -46,10 +49,11 @@ def plan_ingress(settings: Settings, node: str, state: State, now: float) -> Pla
             "wireguard": isinstance(uplink, WireguardUplink),
         },
         flows=_flows(table),
-        facts=facts(seen),
+        facts=facts(seen, health.fact),
         memory=_memory(settings, seen),
         problems=problems(seen),
         again_at=seen.ladder.again_at,
+        probes=probing,
     )
 
 
@@ -63,7 +67,7 @@ def _share(settings: Settings, node: str) -> Fixed:
     return share
 
 
-def _table(seen: Seen) -> IngressTable:
+def _table(seen: Seen, alive: frozenset[Family]) -> IngressTable:
     ladder = seen.ladder
     own4 = tuple(address.ip for address, _ in seen.own4)
     return IngressTable(
@@ -75,6 +79,7 @@ def _table(seen: Seen) -> IngressTable:
         source6=ladder.source,
         reserved6=ladder.reserved,
         mappings=ladder.mappings,
+        alive=alive,
     )
 
 

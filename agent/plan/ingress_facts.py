@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from agent.desired import Publication
-from agent.model import Address, UplinkIPv4, UplinkIPv6, UplinkLink
+from agent.model import Address, UplinkHealth, UplinkIPv4, UplinkIPv6, UplinkLink
 from agent.plan.ingress_delegation import LINK_LOCAL
 from agent.plan.ingress_seen import Seen
 
 
-def facts(seen: Seen) -> tuple[Publication, ...]:
-    """The retained facts of the uplink.
+def facts(seen: Seen, health: UplinkHealth | None) -> tuple[Publication, ...]:
+    """The retained facts of the uplink, `health` among them where it is known.
 
     A family is a gateway only with a default route (RFC 7084 G-4): without one, IPv4 is not said and IPv6 is `none`.
     """
@@ -27,6 +27,8 @@ def facts(seen: Seen) -> tuple[Publication, ...]:
     delegation = seen.ladder.delegation
     if delegation is not None and seen.wan.link is not None:
         found.append(Publication(f"uplink/prefix/{delegation.prefix.prefixlen}", delegation))
+    if health is not None:
+        found.append(Publication("uplink/health", health))
     return tuple(found)
 
 

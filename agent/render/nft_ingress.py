@@ -17,6 +17,7 @@ def _elements(table: IngressTable) -> dict[str, dict[str, str]]:
     # NAT also serves the hairpin: what turns round at the DMZ bears the uplink's address, never an internal one.
     devices = [f'"{name}"' for name in (table.static.wan, table.static.dmz) if name is not None]
     four = devices if table.nat44 is not None else []
+    near = [f'"{table.static.dmz}"'] if table.static.dmz is not None else []
     six = devices if table.nat66 is not None else []
     return {
         "own4": dict.fromkeys(map(str, table.own4), ""),
@@ -27,4 +28,6 @@ def _elements(table: IngressTable) -> dict[str, dict[str, str]]:
         "nat66": dict.fromkeys(six, str(table.nat66)),
         "open4": dict.fromkeys(four, ""),
         "open6": dict.fromkeys(six, ""),
+        "alive4": dict.fromkeys(near if 4 in table.alive else [], ""),  # noqa: PLR2004
+        "alive6": dict.fromkeys(near if 6 in table.alive else [], ""),  # noqa: PLR2004
     }

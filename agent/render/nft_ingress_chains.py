@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from agent.desired.ingress import IngressStatic
+from agent.desired.probe import WATCH_IDENTIFIER
 from agent.render.nft_text import braced, quoted
 
 # ICMPv6 destination-unreachable, packet-too-big, time-exceeded, parameter-problem (RFC 4443 section 2.1): a range costs
@@ -131,10 +132,14 @@ def _input(wan: str, dmz: str) -> list[str]:
 
     Any other device is the backstage: answers to what we send, no more.
     """
-    both = braced((wan, dmz))
+    both, no = braced((wan, dmz)), "admin-prohibited"
+    watch4, watch6 = (f"{icmp} type echo-request {icmp} id {WATCH_IDENTIFIER}" for icmp in ("icmp", "icmpv6"))
     return [
         "chain f_input {",
         "  type filter hook input priority filter; policy drop;",
+        # The firewall asks ten times a second: what is established there must be refused all the same.
+        f"  iifname {dmz} {watch4} iifname != @alive4 reject with icmp type {no}",
+        f"  iifname {dmz} {watch6} iifname != @alive6 reject with icmpv6 type {no}",
         "  ct state established,related accept",
         '  iifname "lo" accept',
         "  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept",
