@@ -38,7 +38,6 @@ from agent.status import document, other_configurations
 
 log = structlog.get_logger(__name__)
 
-ESSENTIAL = frozenset({"route", "nft"})
 EVERY_LEASE = 60.0
 
 
@@ -88,7 +87,7 @@ class Agent:
             steps=self._applier.steps(chooses=place.node == FIREWALL),
             clock=self._clock,
             on_ready=partial(_notify_ready, environ),
-            essential=ESSENTIAL,
+            essential=frozenset({"route", "nft"} if place.node == FIREWALL else {"nft"}),
             errors=(
                 PartError,
                 BusError,
