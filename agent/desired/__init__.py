@@ -83,6 +83,8 @@ class FlowEnd:
     `mark`/`mask`: the connection mark. `translated_source_not_in`: source-translated flows whose translated source
     (the destination of the reply tuple) is none of these: the addresses that the uplink still has.
     `sources`: source-translated flows whose original source lies in one of these networks.
+    `inside`: flows whose original source lies in one of these networks, translated or not.
+    `reset`: the hosts inside are told by a TCP reset, so that they connect again at once.
     Level-triggered: planned as long as the condition shall hold; the driver ends what it finds, once per change.
     """
 
@@ -91,6 +93,8 @@ class FlowEnd:
     mask: int = 0xFF
     translated_source_not_in: frozenset[IPAddress] | None = None
     sources: tuple[IPNetwork, ...] | None = None
+    inside: tuple[IPNetwork, ...] | None = None
+    reset: bool = False
 
 
 @dataclass(frozen=True, slots=True)

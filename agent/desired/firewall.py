@@ -12,6 +12,10 @@ from agent.model import Family, IPNetwork
 Action: TypeAlias = Literal["accept", "drop", "reject"]
 INTERNET = "internet"
 FIREWALL = "firewall"
+# Bits of packet and connection marks above the uplink's number (mask 0xff). PINNED: the connection has no other uplink
+# to go to (it came in by this one, or a rule says `only`). RULED: a rule with `via` chose it, not the network's order.
+PINNED = 0x100
+RULED = 0x200
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,15 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
+class Steer:
+    """Connections of rule `number` take `uplink`; with `only` no other, without it the network's choice at need."""
+
+    number: int
+    uplink: str
+    only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FilterRule:
     """A rule of the configuration between two zones: it holds when one of `matches` does.
 
@@ -37,6 +50,7 @@ class FilterRule:
     action: Action
     matches: tuple[Match, ...]
     log: bool = False
+    steer: Steer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +92,10 @@ class FirewallPolicy:
     """What the firewall's chains are made from: it changes with the configuration and the names of devices only.
 
     `zones` are the networks without the transit network. `closed`: devices of ours that carry no packets of their own
-    (a trunk). `bus_port`: our broker's TCP port on interfaces that are not ours, None when it is elsewhere.
-    `internal6`: `site.prefix`. `local_outside`: unique local addresses exist beyond an uplink (a tunnel), so packets
-    to them may leave. `outside6`: addresses of `internal6` that an uplink itself has (the same prefix inside and
-    outside).
+    (a trunk). `balanced`: zones whose uplinks may share new connections. `bus_port`: our broker's TCP port on
+    interfaces that are not ours, None when it is elsewhere. `internal6`: `site.prefix`. `local_outside`: unique local
+    addresses exist beyond an uplink (a tunnel), so packets to them may leave. `outside6`: addresses of `internal6`
+    that an uplink itself has (the same prefix inside and outside).
     """
 
     zones: tuple[Zone, ...]
@@ -93,6 +107,7 @@ class FirewallPolicy:
     bus_port: int | None = None
     local_outside: bool = False
     outside6: tuple[IPv6Address, ...] = ()
+    balanced: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         """Cheap: a policy is the key of a cache at every event, and few exist."""
@@ -100,11 +115,22 @@ class FirewallPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Balance:
+    """Uplinks that share a zone's new connections of one family: (mark, weight). `sticky`: each source keeps one."""
+
+    zone: str
+    family: Family
+    shares: tuple[tuple[int, int], ...]
+    sticky: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class FirewallTable(Table):
     """The firewall's rules: the policy, and what events change, as map elements.
 
     `choice4`, `choice6`: (device, mark) of the uplink that new connections from there take. `ingress`: (MAC on the
-    DMZ, mark). `external4`, `external6`: (addresses of an uplink, mark), disjoint.
+    DMZ, mark). `external4`, `external6`: (addresses of an uplink, mark), disjoint. `steered4`, `steered6`: (device,
+    rule, mark) of rules whose uplink can be used.
     """
 
     policy: FirewallPolicy
@@ -113,6 +139,9 @@ class FirewallTable(Table):
     ingress: tuple[tuple[str, int], ...] = ()
     external4: tuple[tuple[IPv4Network, int], ...] = ()
     external6: tuple[tuple[IPv6Network, int], ...] = ()
+    steered4: tuple[tuple[str, Steer, int], ...] = ()
+    steered6: tuple[tuple[str, Steer, int], ...] = ()
+    balances: tuple[Balance, ...] = ()
 
 
 # --- radvd --------------------------------------------------------------------------------------------------------

@@ -74,7 +74,7 @@ class Conntrack:
         if not flows:
             return 0
         for flow in flows:
-            if flow.mark is None and flow.translated_source_not_in is None and flow.sources is None:
+            if flow.mark is None and not _by_address(flow):
                 raise ConntrackError(f"{flow} would end every connection")
         try:
             return await asyncio.get_running_loop().run_in_executor(None, partial(_end, flows))
@@ -87,7 +87,7 @@ def _end(flows: tuple[FlowEnd, ...]) -> int:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as kernel:
         kernel.bind((0, 0))
         for flow in flows:
-            if flow.translated_source_not_in is None and flow.sources is None:
+            if not _by_address(flow):
                 _request(kernel, [_message(CT_DELETE, REQUEST_ACK, flow.family, _marks(flow))])
             else:
                 ended += _end_chosen(kernel, flow)
@@ -96,14 +96,30 @@ def _end(flows: tuple[FlowEnd, ...]) -> int:
     return ended
 
 
+def _by_address(flow: FlowEnd) -> bool:
+    """Whether more than the mark decides."""
+    return _translated(flow) or flow.inside is not None
+
+
+def _dump(kernel: socket.socket, flow: FlowEnd) -> Iterator[Attributes]:
+    """The entries of the family and mark, and where only they are meant, the source-translated ones."""
+    status = b""
+    if _translated(flow):
+        status = _attribute(STATUS, struct.pack(">I", SRC_NAT)) + _attribute(STATUS_MASK, struct.pack(">I", SRC_NAT))
+    kernel.send(_message(CT_GET, REQUEST_DUMP, flow.family, _marks(flow) + status))
+    return _entries(kernel)
+
+
+def _translated(flow: FlowEnd) -> bool:
+    return flow.translated_source_not_in is not None or flow.sources is not None
+
+
 def _end_chosen(kernel: socket.socket, flow: FlowEnd) -> int:
     """Dump, choose, delete; how many were deleted."""
     chosen = _chooser(flow)
-    status = _attribute(STATUS, struct.pack(">I", SRC_NAT)) + _attribute(STATUS_MASK, struct.pack(">I", SRC_NAT))
-    kernel.send(_message(CT_GET, REQUEST_DUMP, flow.family, _marks(flow) + status))
     deletions = [
         _message(CT_DELETE, REQUEST_ACK, flow.family, b"".join(_attribute(k, e[k], raw=True) for k in _NAME if k in e))
-        for e in _entries(kernel)
+        for e in _dump(kernel, flow)
         if chosen(e)
     ]
     return sum(_request(kernel, deletions[start : start + BATCH]) for start in range(0, len(deletions), BATCH))
@@ -117,21 +133,19 @@ def _chooser(flow: FlowEnd) -> Callable[[Attributes], bool]:
     keep = None
     if flow.translated_source_not_in is not None:
         keep = {ip.packed for ip in flow.translated_source_not_in if ip.version == flow.family}
-    networks = None
-    if flow.sources is not None:
-        networks = [_bits(network) for network in flow.sources if network.version == flow.family]
+    translated = _translated(flow)
+    sources = [part for part in (flow.sources, flow.inside) if part is not None]
+    networks = [[_bits(network) for network in part if network.version == flow.family] for part in sources]
 
     def chosen(entry: Attributes) -> bool:
-        if not _number(entry, STATUS) & SRC_NAT:
+        if translated and not _number(entry, STATUS) & SRC_NAT:
             return False
         if flow.mark is not None and _number(entry, MARK) & flow.mask != flow.mark & flow.mask:
             return False
         if keep is not None and _ip(entry[TUPLE_REPLY], DESTINATION[flow.family]) in keep:
             return False
-        if networks is None:
-            return True
         source = int.from_bytes(_ip(entry[TUPLE_ORIG], SOURCE[flow.family]), "big")
-        return any(source & mask == first for first, mask in networks)
+        return all(any(source & mask == first for first, mask in part) for part in networks)
 
     return chosen
 

@@ -8,16 +8,15 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from agent.config.settings import FIREWALL, INTERNET, Settings
-from agent.desired import Document, FlowEnd, Plan, Problem, Publication, WantedAddress
-from agent.desired.firewall import FirewallPolicy, FirewallTable, KeaDhcp4Config
+from agent.desired import Document, Plan, Problem, Publication, WantedAddress
+from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, KeaDhcp4Config, Steer
 from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
-from agent.plan import firewall_routes, firewall_services, marks, networks, rules
+from agent.plan import firewall_routes, firewall_services, flows, marks, networks, rules
 from agent.plan.broker import plan_broker
-from agent.plan.choice import choices
+from agent.plan.choice import Order, choices, orders
 from agent.plan.firewall_uplinks import UplinkView, views
 from agent.plan.interface import Role
-
-_FAMILIES: tuple[Family, ...] = (4, 6)
+from agent.plan.standing import FAMILIES, Outlook, outlook, standings
 
 
 class _Same:
@@ -46,6 +45,9 @@ class _Static:
     sysctls: tuple[tuple[str, str], ...]
     kea: KeaDhcp4Config
     broker: tuple[Document, ...]
+    orders: Mapping[str, Order]
+    steers: tuple[tuple[str, Steer], ...]
+    metered: frozenset[str]
 
 
 @lru_cache(maxsize=8)
@@ -57,14 +59,19 @@ def _static(
     marked: tuple[tuple[str, int], ...],
 ) -> _Static:
     settings, found = same.settings, dict(links)
+    policy = rules.policy(settings, dict(devices), closed)
+    steers = ((pair.source, rule.steer) for pair in policy.pairs for rule in pair.rules if rule.steer is not None)
     return _Static(
-        policy=rules.policy(settings, dict(devices), closed),
+        policy=policy,
         addresses=networks.addresses(settings, found),
         routes=networks.main_routes(settings, found),
         rules=firewall_routes.rules(mark for name, mark in marked if name in settings.uplinks),
         sysctls=networks.sysctls(found),
         kea=firewall_services.kea_dhcp4(settings, found, dict(marked)),
         broker=plan_broker(settings),
+        orders=orders(settings),
+        steers=tuple(dict.fromkeys(steers)),
+        metered=frozenset(name for name, uplink in settings.uplinks.items() if uplink.metered),
     )
 
 
@@ -82,18 +89,27 @@ def _choice(
     return tuple((devices[network], uplinks[name].mark) for network, name in picked if name is not None)
 
 
-def _flows(settings: Settings, uplinks: Mapping[str, UplinkView], found: tuple[Choice, ...]) -> Iterator[FlowEnd]:
-    """Flows of an uplink's family that can no longer be used, where some network of its has another uplink to go to.
+def _steered(
+    static: _Static, family: Family, devices: Mapping[str, str], uplinks: Mapping[str, UplinkView], out: Outlook
+) -> Iterator[tuple[str, Steer, int]]:
+    """(device, rule, mark) of the rules whose uplink can be used; `via` has another while it is drained."""
+    for name, steer in static.steers:
+        uplink = uplinks.get(steer.uplink)
+        prefix = next(iter(static.orders[name].subnets6), None)
+        if uplink is None or uplink.refuses(family, prefix) or (steer.uplink in out.drained and not steer.only):
+            continue
+        yield devices[name], steer, uplink.mark | (PINNED if steer.only else RULED)
 
-    Without one they are left: the uplink may return before they time out. An uplink of which nothing was heard is
-    not down (we may have just begun).
-    """
-    for uplink in uplinks.values():
-        users = {name for name in settings.networks if uplink.name in settings.uplinks_of(name)}
-        for family in _FAMILIES:
-            targets = {c.network for c in found if (c.ipv4 if family == 4 else c.ipv6).uplink}  # noqa: PLR2004
-            if uplink.known and uplink.down(family) and users & targets:
-                yield FlowEnd(family, mark=uplink.mark, mask=marks.MASK)
+
+def _balances(settings: Settings, found: tuple[Choice, ...], uplinks: Mapping[str, UplinkView]) -> Iterator[Balance]:
+    """What uplinks share now."""
+    for choice in found:
+        for family in FAMILIES:
+            shares = (choice.ipv4 if family == 4 else choice.ipv6).shares  # noqa: PLR2004
+            if shares:
+                marked = tuple((uplinks[name].mark, weight) for name, weight in shares)
+                sticky = settings.networks[choice.network].balance == "source"
+                yield Balance(choice.network, family, marked, sticky=sticky)
 
 
 def _pinholes(settings: Settings, uplinks: Mapping[str, UplinkView]) -> Iterator[Problem]:
@@ -126,10 +142,14 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         _Same(settings), tuple(links.items()), tuple(devices.items()), _closed(roles), tuple(marked.items())
     )
     uplinks, wrong = views(settings, state, now, dmz, marked)
-    found = choices(settings, uplinks)
+    fares = standings(state.memory, uplinks, now)
+    out = outlook(fares, state.memory.wishes, static.metered, settings.site.hold_down, now)
+    found, selections = choices(static.orders, uplinks, state.memory, out, now)
+    behind, moments = flows.left_behind(static.orders, uplinks, selections, out, now)
     missing = tuple(role.problem for role in roles.values() if role.problem is not None)
     advertised = firewall_services.radvd(settings, links, uplinks, found)
     deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
+    deadlines += [*out.deadlines, *moments]
     return Plan(
         nft=FirewallTable(
             policy=static.policy,
@@ -138,6 +158,9 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             ingress=tuple((uplink.mac, uplink.mark) for uplink in uplinks.values() if uplink.mac),
             external4=tuple((prefix, uplink.mark) for uplink in uplinks.values() for prefix in uplink.external4),
             external6=tuple((prefix, uplink.mark) for uplink in uplinks.values() for prefix in uplink.external6),
+            steered4=tuple(_steered(static, 4, devices, uplinks, out)),
+            steered6=tuple(_steered(static, 6, devices, uplinks, out)),
+            balances=tuple(_balances(settings, found, uplinks)),
         ),
         links=networks.wanted_links(roles),
         addresses=static.addresses,
@@ -154,9 +177,9 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
                 "mosquitto": settings.bus.broker == FIREWALL,
             }
         ),
-        flows=tuple(_flows(settings, uplinks, found)),
+        flows=(*flows.failed(static.orders, uplinks, found), *behind),
         facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
-        memory=Memory(marks=marked, npt=state.memory.npt),
+        memory=Memory(marked, state.memory.npt, fares, selections, state.memory.wishes),
         problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks)),
         again_at=min(deadlines, default=None),
     )

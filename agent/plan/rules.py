@@ -9,7 +9,7 @@ from ipaddress import IPv6Network, ip_network
 from agent.config.rule import Rule
 from agent.config.settings import ANY, FIREWALL, INTERNET, Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
-from agent.desired.firewall import AcceptedForward, FilterRule, FirewallPolicy, Match, Zone, ZonePair
+from agent.desired.firewall import AcceptedForward, FilterRule, FirewallPolicy, Match, Steer, Zone, ZonePair
 from agent.model import Family, IPNetwork
 from agent.plan.networks import subnets6
 
@@ -103,9 +103,18 @@ def pairs(settings: Settings) -> tuple[ZonePair, ...]:
                 matches.setdefault(pair, {}).update(dict.fromkeys(_matches(rule, source, destination)))
         for pair, alternatives in matches.items():
             if alternatives:
-                compiled = FilterRule(f"rule_{number}", rule.action, tuple(alternatives), log=rule.log)
+                steer = _steer(settings, number, rule, pair)
+                compiled = FilterRule(f"rule_{number}", rule.action, tuple(alternatives), rule.log, steer)
                 found.setdefault(pair, []).append(compiled)
     return tuple(ZonePair(*pair, tuple(rules)) for pair, rules in sorted(found.items()))
+
+
+def _steer(settings: Settings, number: int, rule: Rule, pair: tuple[str, str]) -> Steer | None:
+    """Which uplink the rule asks for, where it lets a network out that may use it."""
+    source, destination = pair
+    if rule.uplink is None or destination != INTERNET or source not in settings.networks:
+        return None
+    return Steer(number, rule.uplink, rule.only is not None) if rule.uplink in settings.uplinks_of(source) else None
 
 
 def forwards(settings: Settings) -> tuple[AcceptedForward, ...]:
@@ -150,4 +159,5 @@ def policy(settings: Settings, devices: dict[str, str], closed: tuple[str, ...])
         bus_port=settings.bus.port if settings.bus.broker == "firewall" else None,
         local_outside=any(a in UNIQUE_LOCAL for a in (*tunnels, *static6)),
         outside6=tuple(a for a in static6 if a in settings.site.prefix),
+        balanced=tuple(name for name in settings.networks if any(entry.weight for entry in settings.preferences(name))),
     )

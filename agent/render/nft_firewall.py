@@ -12,10 +12,11 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from agent.desired import Ruleset
-from agent.desired.firewall import FirewallPolicy, FirewallTable
+from agent.desired.firewall import PINNED, FirewallPolicy, FirewallTable
 from agent.render.nft_firewall_filter import forward_chains
 from agent.render.nft_firewall_local import input_chains, output_chains
 from agent.render.nft_firewall_rules import counters
+from agent.render.nft_firewall_uplinks import balance_chains, choosers, dispatch, elements
 from agent.render.nft_text import braced, quoted, sized_set
 
 # RFC 6890, RFC 6092 REC-3: never the source or destination of a packet that comes from outside or goes there.
@@ -40,6 +41,8 @@ def _sets(policy: FirewallPolicy) -> list[str]:
         "map ingress { type ether_addr : mark; }",
         "map choice4 { type ifname : mark; }",
         "map choice6 { type ifname : mark; }",
+        "map steer4 { type ifname . mark : mark; }",
+        "map steer6 { type ifname . mark : mark; }",
         "map ext4 { type ipv4_addr : mark; flags interval; }",
         "map ext6 { type ipv6_addr : mark; flags interval; }",
         sized_set("networks4", "ipv4_addr", map(str, internal4)),
@@ -98,16 +101,16 @@ def _marks(policy: FirewallPolicy) -> Iterable[list[str]]:
     A packet to an uplink's own address goes to that uplink's ingress, which turns it around (hairpin).
     """
     dmz = quoted(policy.transit.device)
+    yield from choosers(policy)
     yield [
         "chain mangle_mark {",
         "    type filter hook prerouting priority mangle; policy accept;",
-        "    ct mark & 0xff != 0 meta mark set ct mark & 0xff accept",
+        "    ct mark & 0xff != 0 meta mark set ct mark & 0x3ff accept",
         "    ip daddr @internal4 goto mark_inbound",
         "    ip6 daddr @internal6 goto mark_inbound",
         "    meta mark set ip daddr map @ext4 accept",
         "    meta mark set ip6 daddr map @ext6 accept",
-        "    meta nfproto ipv4 meta mark set iifname map @choice4",
-        "    meta nfproto ipv6 meta mark set iifname map @choice6",
+        *(f"    {line}" for line in dispatch(policy)),
         "}",
     ]
     yield [
@@ -129,10 +132,6 @@ def skeleton(policy: FirewallPolicy) -> str:
     return f"table inet router\ndelete table inet router\ntable inet router {{\n{body}\n}}\n"
 
 
-def _mark(mark: int) -> str:
-    return f"{mark:#x}"
-
-
 def _key(network: object) -> str:
     """A network of one address is written as that address, as nft lists it."""
     text = str(network)
@@ -141,12 +140,11 @@ def _key(network: object) -> str:
 
 def render_firewall(table: FirewallTable) -> Ruleset:
     """The firewall's ruleset. The skeleton is cached: an event costs the elements."""
-    elements = {
-        "choice4": {quoted(device): _mark(mark) for device, mark in table.choice4},
-        "choice6": {quoted(device): _mark(mark) for device, mark in table.choice6},
-        "ingress": {mac: _mark(mark) for mac, mark in table.ingress},
-        "ext4": {_key(network): _mark(mark) for network, mark in table.external4},
-        "ext6": {_key(network): _mark(mark) for network, mark in table.external6},
+    # What enters by an ingress, or goes to an uplink's own address, can take no other.
+    pinned = {
+        "ingress": {mac: f"{mark | PINNED:#x}" for mac, mark in table.ingress},
+        "ext4": {_key(network): f"{mark | PINNED:#x}" for network, mark in table.external4},
+        "ext6": {_key(network): f"{mark | PINNED:#x}" for network, mark in table.external6},
     }
-    frozen = {name: MappingProxyType(dict(sorted(found.items()))) for name, found in elements.items()}
-    return Ruleset(skeleton(table.policy), MappingProxyType(frozen))
+    frozen = {name: MappingProxyType(dict(sorted(found.items()))) for name, found in (pinned | elements(table)).items()}
+    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), balance_chains(table))

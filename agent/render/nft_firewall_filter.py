@@ -44,7 +44,7 @@ class _Forward:
                 *local,
                 NOT_TRANSIT,
                 "meta mark & 0xff == 0 counter drop",
-                "ct mark set meta mark & 0xff",
+                "ct mark set meta mark & 0x3ff",
                 *self.pairs.rules(source.name, INTERNET),
                 "counter drop",
             ],
@@ -60,7 +60,7 @@ class _Forward:
             [
                 NOT_TRANSIT,
                 "meta mark & 0xff == 0 counter drop",
-                "ct mark set meta mark & 0xff",
+                "ct mark set meta mark & 0x3ff",
                 *self.pairs.rules(INTERNET, destination.name),
                 *(accepted if destination.name in self.pairs.forwarded else []),
                 "counter drop",

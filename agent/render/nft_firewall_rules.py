@@ -36,7 +36,8 @@ def _ports(match: Match) -> list[str]:
     return [f"{match.protocol} dport {texts[0] if len(texts) == 1 else braced(texts)}"]
 
 
-def _criteria(match: Match) -> str:
+def criteria(match: Match) -> str:
+    """The criteria of a match, with a space behind each."""
     parts = [f"ether saddr {match.source_mac}"] if match.source_mac else []
     if match.family is not None and not match.sources and not match.destinations:
         parts.append(f"meta nfproto ipv{match.family}")
@@ -47,10 +48,10 @@ def _criteria(match: Match) -> str:
 def rule_lines(rule: FilterRule) -> Iterator[str]:
     """The nft rules of one rule. A log line has a limit of its own: a flood is dropped or accepted, not written."""
     for match in rule.matches:
-        criteria = _criteria(match)
+        found = criteria(match)
         if rule.log:
-            yield f'{criteria}{LOG_LIMIT} log prefix "{rule.counter} {rule.action}: "'
-        yield f"{criteria}counter name {rule.counter} {_VERDICTS[rule.action]}"
+            yield f'{found}{LOG_LIMIT} log prefix "{rule.counter} {rule.action}: "'
+        yield f"{found}counter name {rule.counter} {_VERDICTS[rule.action]}"
 
 
 def chain(name: str, lines: Iterable[str]) -> list[str]:

@@ -1,44 +1,107 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv6Network
+from itertools import permutations
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.model import Family
-from agent.plan.choice import choices, choose
+from agent.config.preference import Preference, groups
+from agent.model import Family, FamilyChoice, Memory, Selection, Wish
+from agent.plan.choice import Order, choices, choose, orders
 from agent.plan.firewall_uplinks import UplinkView
+from agent.plan.standing import FAMILIES, FORGIVEN_AFTER, Outlook, hold, outlook, standings
 from tests.golden.firewall_cases import HOME, settings
 
 PREFIX = IPv6Network("fd00:0:0:10::/64")
 NAMES = ("a", "b", "c", "d")
+BASE = 2.0
 reason = st.sampled_from(["", "", "no carrier", "probes fail"])
-uplinks = st.dictionaries(
-    st.sampled_from(NAMES),
-    st.builds(UplinkView, st.just("x"), st.integers(1, 250), down4=reason, down6=reason, nat66=st.booleans()),
+bad = st.sampled_from(["", "", "12 % loss"])
+views = st.builds(
+    UplinkView,
+    st.just("x"),
+    st.integers(1, 250),
+    known=st.just(True),
+    down4=reason,
+    down6=reason,
+    degraded4=bad,
+    degraded6=bad,
+    nat66=st.booleans(),
 )
+uplinks = st.dictionaries(st.sampled_from(NAMES), views)
 families: st.SearchStrategy[Family] = st.sampled_from([4, 6])
+names = st.sampled_from(NAMES)
+outlooks = st.builds(
+    Outlook,
+    held=st.dictionaries(st.tuples(names, families), st.just("failed once lately")).map(MappingProxyType),
+    away=st.frozensets(st.tuples(names, families)),
+    drained=st.frozensets(names),
+    preferred=st.none() | names,
+    metered=st.frozensets(names),
+)
+
+
+def places(*order: str | tuple[str, int]) -> tuple[tuple[Preference, ...], ...]:
+    return groups(Preference(entry) if isinstance(entry, str) else Preference(*entry) for entry in order)
 
 
 @given(st.permutations(NAMES), uplinks, families)
 def test_the_choice_is_the_first_usable_of_the_order(
     order: list[str], found: dict[str, UplinkView], family: Family
 ) -> None:
-    choice = choose(tuple(order), found, family, PREFIX)
+    found = {name: replace(view, degraded4="", degraded6="") for name, view in found.items()}
+    choice = choose(places(*order), found, family, PREFIX)
     usable = [name for name in order if name in found and not found[name].down(family)]
     assert choice.uplink == (usable[0] if usable else None)
     passed_over = order[: order.index(choice.uplink)] if choice.uplink else order
     assert all(f"{name}: " in choice.why for name in passed_over)
 
 
-@given(st.permutations(NAMES), uplinks, families)
+@given(st.permutations(NAMES), uplinks, families, outlooks, st.lists(names, max_size=2))
+def test_never_one_that_is_down_and_always_one_that_is_not(
+    order: list[str], found: dict[str, UplinkView], family: Family, out: Outlook, stays: list[str]
+) -> None:
+    choice = choose(places(*order), found, family, PREFIX, out, tuple(stays))
+    usable = {name for name in order if name in found and not found[name].refuses(family, PREFIX)}
+    assert (choice.uplink in usable) if usable else choice.uplink is None
+    assert {name for name, _ in choice.considered} == set(order)
+    assert {name for name, _ in choice.shares} <= usable
+
+
+@given(st.permutations(NAMES), uplinks, families, outlooks)
+def test_what_speaks_against_an_uplink_ranks_it_behind_all_others(
+    order: list[str], found: dict[str, UplinkView], family: Family, out: Outlook
+) -> None:
+    def faults(name: str) -> tuple[bool, ...]:
+        metered = name in out.metered and name != out.preferred
+        return (name in out.drained, bool(found[name].degraded(family)), (name, family) in out.held, metered)
+
+    choice = choose(places(*order), found, family, PREFIX, out)
+    usable = [name for name in order if name in found and not found[name].refuses(family, PREFIX)]
+    if choice.uplink is not None:
+        assert faults(choice.uplink) == min(faults(name) for name in usable)
+
+
+@given(st.permutations(NAMES), uplinks, families, outlooks)
 def test_an_unusable_uplink_never_changes_the_choice(
-    order: list[str], found: dict[str, UplinkView], family: Family
+    order: list[str], found: dict[str, UplinkView], family: Family, out: Outlook
 ) -> None:
     usable = {name: uplink for name, uplink in found.items() if not uplink.down(family)}
-    kept = choose(tuple(order), usable, family, PREFIX).uplink
-    assert choose(tuple(order), found, family, PREFIX).uplink == kept
+    kept = choose(places(*order), usable, family, PREFIX, out).uplink
+    assert choose(places(*order), found, family, PREFIX, out).uplink == kept
+
+
+@given(uplinks, families, outlooks)
+def test_the_order_in_which_uplinks_became_known_is_nothing(
+    found: dict[str, UplinkView], family: Family, out: Outlook
+) -> None:
+    first = choose(places(*NAMES), found, family, PREFIX, out)
+    for order in permutations(found):
+        assert choose(places(*NAMES), {name: found[name] for name in order}, family, PREFIX, out) == first
 
 
 @pytest.mark.parametrize(
@@ -52,23 +115,176 @@ def test_an_unusable_uplink_never_changes_the_choice(
 )
 def test_a_network_without_a_mapping_needs_nat66(mapped: tuple[IPv6Network, ...], nat66: bool, usable: bool) -> None:
     uplink = UplinkView("a", 1, mode6="networks", mapped6=mapped, nat66=nat66)
-    choice = choose(("a",), {"a": uplink}, 6, PREFIX)
+    choice = choose(places("a"), {"a": uplink}, 6, PREFIX)
     assert choice.uplink == ("a" if usable else None)
     assert usable or "no mapping" in choice.why
 
 
+def both(**facts: str) -> dict[str, UplinkView]:
+    """Uplinks a and b, known; `a_down4="…"` and the like."""
+    found = {name: UplinkView(name, mark, known=True) for mark, name in enumerate(("a", "b"), 1)}
+    for word, value in facts.items():
+        name, _, field = word.partition("_")
+        found[name] = replace(found[name], **{field: value})  # type: ignore[arg-type]
+    return found
+
+
+def test_weights_share_while_more_than_one_is_well() -> None:
+    order = places(("a", 3), ("b", 1), "c")
+    found = both() | {"c": UplinkView("c", 3)}
+    choice = choose(order, found, 4, None)
+    assert (choice.uplink, choice.shares, choice.why) == ("a", (("a", 3), ("b", 1)), "best")
+    choice = choose(order, found, 4, None, Outlook(drained=frozenset({"a"})))
+    assert (choice.uplink, choice.shares) == ("b", ())
+    choice = choose(order, {"c": found["c"]}, 4, None)
+    assert (choice.uplink, choice.shares) == ("c", ())
+
+
+def test_why_says_what_speaks_against_the_better_ones_and_against_the_last_resort() -> None:
+    found = both(a_degraded4="12 % loss")
+    assert choose(places("a", "b"), found, 4, None).why == "a: 12 % loss"
+    only = choose(places("a"), found, 4, None)
+    assert (only.uplink, only.why) == ("a", "none is better than a: 12 % loss")
+    wished = choose(places("a", "b"), both(), 4, None, Outlook(preferred="b"))
+    assert (wished.uplink, wished.why) == ("b", "a: b is preferred by hand")
+
+
+class Story:
+    """Plans one after the other, each remembering what the last one kept."""
+
+    def __init__(self, *, manual: bool = False) -> None:
+        order = Order(0, places("a", "b"), frozenset("ab"), (), (PREFIX,), manual, hard=False, limit=None)
+        self.orders = {"home": order}
+        self.memory = Memory()
+
+    def plan(self, now: float, **facts: str) -> FamilyChoice:
+        found = both(**facts)
+        fares = standings(self.memory, found, now)
+        out = outlook(fares, self.memory.wishes, frozenset(), BASE, now)
+        (choice,), selections = choices(self.orders, found, self.memory, out, now)
+        self.memory = replace(self.memory, standings=fares, selections=selections)
+        return choice.ipv6
+
+    def wish(self, kind: str, now: float) -> None:
+        self.memory = replace(self.memory, wishes={"a": Wish(kind, now)})  # type: ignore[arg-type]
+
+
+def test_a_returned_uplink_is_held_down_longer_after_each_failure() -> None:
+    story = Story()
+    assert story.plan(0).uplink == "a"
+    now = 10.0
+    for seconds in (2, 4, 8, 16):
+        assert story.plan(now, a_down6="no carrier").uplink == "b"
+        back = now + 1
+        choice = story.plan(back)
+        assert choice.uplink == "b"
+        assert f"must be well for {seconds} s" in choice.why
+        assert story.plan(back + seconds - 0.01).uplink == "b"
+        choice = story.plan(back + seconds)
+        assert (choice.uplink, choice.since) == ("a", back + seconds)
+        now = back + seconds + 1
+    story.plan(now + FORGIVEN_AFTER)
+    assert story.memory.standings["a/6"].flaps == 0
+
+
+def test_a_held_uplink_is_used_where_it_is_the_only_one() -> None:
+    story = Story()
+    story.plan(0)
+    story.plan(1, a_down6="x")
+    assert story.plan(2, b_down6="x").uplink == "a"
+
+
+def test_an_uplink_that_comes_up_for_the_first_time_is_not_held() -> None:
+    story = Story()
+    assert story.plan(0, a_down6="no IPv6").uplink == "b"
+    assert story.plan(1).uplink == "a"
+
+
+def test_manual_failback_waits_for_a_person() -> None:
+    story = Story(manual=True)
+    story.plan(0)
+    story.plan(1, a_down6="x")
+    choice = story.plan(2 * FORGIVEN_AFTER)
+    assert choice.uplink == "b"
+    choice = story.plan(4 * FORGIVEN_AFTER)
+    assert choice.uplink == "b"
+    assert "routerctl uplink a enable" in choice.why
+    story.wish("enable", 4 * FORGIVEN_AFTER + 1)
+    assert story.plan(4 * FORGIVEN_AFTER + 1).uplink == "a"
+
+
+def test_manual_failback_moves_when_what_is_in_use_fails() -> None:
+    story = Story(manual=True)
+    story.plan(0)
+    story.plan(1, a_down6="x")
+    story.plan(2)
+    assert story.plan(3, b_down6="x").uplink == "a"
+    assert story.plan(4).uplink == "a"
+
+
+def test_drained_by_hand_until_enabled() -> None:
+    story = Story()
+    story.plan(0)
+    story.wish("drain", 1)
+    choice = story.plan(1)
+    assert (choice.uplink, choice.why) == ("b", "a: drained by hand")
+    assert story.memory.selections["home/6"] == Selection(("b",), 1, ("a",))
+    assert story.plan(2, b_down6="x").uplink == "a", "the last resort"
+    story.wish("enable", 3)
+    assert story.plan(3).uplink == "a"
+
+
+moments = st.lists(st.tuples(st.floats(0.01, 30), st.booleans(), st.booleans()), max_size=40)
+
+
+@given(moments)
+def test_a_network_never_moves_to_an_uplink_before_its_hold_down_is_over(steps: list[tuple[float, bool, bool]]) -> None:
+    story, now = Story(), 0.0
+    before = story.plan(now).uplink
+    for seconds, well_a, well_b in steps:
+        now += seconds
+        choice = story.plan(now, a_down6="" if well_a else "x", b_down6="" if well_b else "x")
+        assert choice.uplink in ({"a"} if well_a else set()) | ({"b"} if well_b else set()) | {None}
+        assert (choice.uplink is None) == (not well_a and not well_b)
+        if choice.uplink == "a" and before == "b" and well_b:
+            fares = story.memory.standings["a/6"]
+            assert now >= fares.since + hold(BASE, fares.flaps), "moved too early"
+        before = choice.uplink
+
+
+@given(moments)
+def test_planning_again_changes_nothing(steps: list[tuple[float, bool, bool]]) -> None:
+    story, now = Story(), 0.0
+    for seconds, well_a, well_b in steps:
+        now += seconds
+        facts = {"a_down6": "" if well_a else "x", "b_degraded6": "" if well_b else "x"}
+        first = story.plan(now, **facts)
+        memory = story.memory
+        assert story.plan(now, **facts) == first
+        assert story.memory == memory
+
+
+def test_families_fare_alone() -> None:
+    found = both(a_down4="no IPv4 address")
+    fares = standings(standing_of_all_well(), found, 1)
+    assert not fares["a/4"].well
+    assert fares["a/6"].well
+
+
+def standing_of_all_well() -> Memory:
+    return Memory(standings=standings(Memory(), both(), 0))
+
+
 def test_a_network_uses_its_own_uplinks_in_its_own_order() -> None:
     every = {name: UplinkView(name, mark) for mark, name in enumerate(("kpn", "odido", "vpn"), 1)}
-    found = {choice.network: choice for choice in choices(settings(HOME), every)}
-    assert {name: choice.ipv4.uplink for name, choice in found.items()} == {
-        "home": "kpn",
-        "guest": "odido",
-        "iot": "kpn",
-        "management": "kpn",
-        "dmz": "kpn",
-    }
-    only_vpn = {"vpn": every["vpn"]}
-    found = {choice.network: choice for choice in choices(settings(HOME), only_vpn)}
-    assert found["iot"].ipv6.uplink == "vpn"
-    assert found["home"].ipv6.uplink is None  # its `uplinks` is exhaustive
-    assert found["dmz"].ipv4.uplink is None  # a tunnel never carries its own outer packets
+
+    def found(uplinks: dict[str, UplinkView]) -> dict[str, dict[Family, str | None]]:
+        result, _ = choices(orders(settings(HOME)), uplinks, Memory(), Outlook(), 0)
+        return {choice.network: {4: choice.ipv4.uplink, 6: choice.ipv6.uplink} for choice in result}
+
+    first = {"home": "kpn", "guest": "odido", "iot": "kpn", "management": "kpn", "dmz": "kpn"}
+    assert found(every) == {name: dict.fromkeys(FAMILIES, uplink) for name, uplink in first.items()}
+    only_vpn = found({"vpn": every["vpn"]})
+    assert only_vpn["iot"][6] == "vpn"
+    assert only_vpn["home"][6] is None  # its `uplinks` is exhaustive
+    assert only_vpn["dmz"][4] is None  # a tunnel never carries its own outer packets

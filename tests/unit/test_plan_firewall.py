@@ -70,7 +70,7 @@ def test_a_link_down_moves_the_networks_and_ends_the_flows() -> None:
     found = plan(down("kpn"))
     assert set(chosen(found, 4).values()) == set(chosen(found, 6).values()) == {2}
     assert defaults(found) == {(4, 1002), (6, 1002)}
-    assert set(found.flows) == {FlowEnd(4, mark=1), FlowEnd(6, mark=1)}
+    assert set(found.flows) == {FlowEnd(4, mark=1, mask=0x1FF, reset=True), FlowEnd(6, mark=1, mask=0x1FF, reset=True)}
 
 
 def test_flows_are_left_alone_where_no_network_has_another_uplink() -> None:
@@ -94,7 +94,7 @@ def test_one_family_may_fail_alone() -> None:
     found = plan(changed("kpn", ipv6=UplinkIPv6("none")))
     assert chosen(found, 4)["home"] == 1
     assert chosen(found, 6)["home"] == 2
-    assert found.flows == (FlowEnd(6, mark=1),)
+    assert found.flows == (FlowEnd(6, mark=1, mask=0x1FF, reset=True),)
 
 
 def test_a_lease_ends_by_time_alone() -> None:
