@@ -14,6 +14,7 @@ import structlog
 
 from agent import events as ev
 from agent.apply import Applier
+from agent.commands import answer, table
 from agent.config import ConfigError, Settings, load
 from agent.desired import Problem
 from agent.drivers.bus import Bus, BusError
@@ -34,7 +35,7 @@ from agent.nodes import FIREWALL, planner_for
 from agent.place import Place, bus_config, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
-from agent.status import document, other_configurations
+from agent.status import other_configurations
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Agent:
     """One running agent."""
 
     def __init__(self, place: Place, settings: Settings, environ: Mapping[str, str]) -> None:
-        self._place = place
+        self.place = place
         self._environ = environ
         self._clock = BoottimeClock()
         self._store = MemoryStore(place.state, settings.site.name)
@@ -82,7 +83,7 @@ class Agent:
             resync=self._netlink.resync,
         )
         self._configure(settings)
-        self._loop = Reconciler(
+        self.loop = Reconciler(
             plan=planner_for(settings, place.node),
             steps=self._applier.steps(chooses=place.node == FIREWALL),
             clock=self._clock,
@@ -101,9 +102,9 @@ class Agent:
                 OSError,
             ),
         )
-        self._applier.status = self._loop.status
-        self._applier.problems = self._problems
-        self._applier.remember = lambda memory: self._loop.emit(ev.Remembered(memory))
+        self._applier.status = self.loop.status
+        self._applier.problems = self.problems
+        self._applier.remember = lambda memory: self.loop.emit(ev.Remembered(memory))
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Exit tears nothing down."""
@@ -113,19 +114,19 @@ class Agent:
         running.add_signal_handler(signal.SIGTERM, stop.set)
         running.add_signal_handler(signal.SIGINT, stop.set)
         running.add_signal_handler(signal.SIGHUP, self.reload)
-        log.info("agent starts", node=self._place.node, config=str(self._place.config))
+        log.info("agent starts", node=self.place.node, config=str(self.place.config))
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._netlink.watch(self._loop.emit), name="netlink"),
-                group.create_task(self._bus.run(self._loop.emit), name="bus"),
-                group.create_task(serve(self._place.run / "agent.sock", self._answer), name="control"),
+                group.create_task(self._netlink.watch(self.loop.emit), name="netlink"),
+                group.create_task(self._bus.run(self.loop.emit), name="bus"),
+                group.create_task(serve(self.place.run / "agent.sock", partial(answer, table(self))), name="control"),
                 group.create_task(self._watch_leases(), name="leases"),
                 group.create_task(watch_clock(self._bus.republish), name="clock"),
-                group.create_task(self._loop.run(), name="loop"),
+                group.create_task(self.loop.run(), name="loop"),
             ]
             await stop.wait()
-            log.info("agent stops; what it applied stays", node=self._place.node)
-            if self._place.node != FIREWALL and await self._ending():
+            log.info("agent stops; what it applied stays", node=self.place.node)
+            if self.place.node != FIREWALL and await self._ending():
                 log.info("the container ends: its uplink is said to be down")
                 self._bus.leave()
             for task in tasks:
@@ -144,63 +145,54 @@ class Agent:
         for received in self._store.load_peers(now):
             event = ev.FactReceived(received.node, received.topic, received.fact, received.until)
             state = reduce(state, event, now)
-        self._loop.state = state
+        self.loop.state = state
         self._bus.remember(state.peers)
 
     async def _watch_leases(self) -> None:
         """The hook pokes; looking from time to time repairs a poke that was lost."""
         while True:
-            self._read_leases()
+            self.read_leases()
             await asyncio.sleep(EVERY_LEASE)
 
-    def _read_leases(self) -> None:
-        leases = ev.Leases(read_leases(self._place.run / "leases"))
+    def read_leases(self) -> None:
+        """Look at the leases that dhcpcd's hook wrote."""
+        leases = ev.Leases(read_leases(self.place.run / "leases"))
         known = {(lease.interface, lease.family): lease for lease in leases.leases}
-        if known != dict(self._loop.state.leases):
-            self._loop.emit(leases)
+        if known != dict(self.loop.state.leases):
+            self.loop.emit(leases)
 
     def reload(self) -> list[str]:
         """Read the configuration again; one with errors changes nothing that runs. Returns the errors."""
         try:
-            settings = load(self._place.config, self._environ)
-            planner = planner_for(settings, self._place.node)
+            settings = load(self.place.config, self._environ)
+            planner = planner_for(settings, self.place.node)
         except ConfigError as error:
-            self._loop.status["config"] = Status(str(error), "mend the file and reload again", self._clock.now())
+            self.loop.status["config"] = Status(str(error), "mend the file and reload again", self._clock.now())
             log.error("configuration refused, the running one stays", error=str(error))  # noqa: TRY400 - no bug
-            self._loop.emit(ev.Tick())
+            self.loop.emit(ev.Tick())
             return str(error).splitlines()
-        self._loop.status["config"] = Status(since=self._clock.now())
+        self.loop.status["config"] = Status(since=self._clock.now())
         self._configure(settings)
-        self._loop.plan = planner
-        self._loop.emit(ev.Tick(resync=True))
+        self.loop.plan = planner
+        self.loop.emit(ev.Tick(resync=True))
         log.info("configuration reloaded")
         return []
 
     def _configure(self, settings: Settings) -> None:
         """Tell those what the configuration says who do not learn it from a plan."""
-        self._settings = settings
-        self._info = node_info(settings, self._place.node)
+        self.settings = settings
+        self._info = node_info(settings, self.place.node)
         self._bus.describe(self._info)
-        self._applier.users_file = users_file(settings, self._place.node)
+        self._applier.users_file = users_file(settings, self.place.node)
 
-    def _problems(self) -> tuple[Problem, ...]:
-        others = other_configurations(self._loop.state.peers, self._place.node, self._info.config_digest)
-        return (*self._loop.problems, *others)
+    def now(self) -> float:
+        """Seconds on CLOCK_BOOTTIME."""
+        return self._clock.now()
 
-    async def _answer(self, request: dict[str, object]) -> dict[str, object]:
-        match request.get("command"):
-            case "status":
-                now = self._clock.now()
-                return document(self._loop, self._place.node, self._settings, self._problems(), now)
-            case "poke":
-                self._read_leases()
-                self._loop.emit(ev.Tick())
-                return {"ok": True}
-            case "reload":
-                errors = self.reload()
-                return {"ok": not errors, "errors": errors}
-            case other:
-                return {"error": f"unknown command {other!r}; known: status, poke, reload"}
+    def problems(self) -> tuple[Problem, ...]:
+        """What a person must know: of the plan, and of nodes that run with another configuration."""
+        others = other_configurations(self.loop.state.peers, self.place.node, self._info.config_digest)
+        return (*self.loop.problems, *others)
 
 
 def _notify_ready(environ: Mapping[str, str]) -> None:
