@@ -14,6 +14,7 @@ from agent.model import (
     IPInterface,
     Lease,
     Link,
+    ListContent,
     Memory,
     Neighbour,
     Peer,
@@ -171,6 +172,20 @@ class Wished:
 
 
 @dataclass(frozen=True, slots=True)
+class ListsRead:
+    """The lists that are read from files and names: replaces what was known."""
+
+    lists: Mapping[str, ListContent]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTime:
+    """Local time is now `utc_offset` seconds ahead of UTC."""
+
+    utc_offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: a deadline is due, a retry or a full resync."""
 
@@ -197,5 +212,7 @@ Event: TypeAlias = (
     | Wished
     | HealthChanged
     | ReachChanged
+    | ListsRead
+    | LocalTime
     | Tick
 )

@@ -85,7 +85,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """An `ip rule`: ip-rule(8)."""
+    """An `ip rule`: ip-rule(8). `iif`: packets that came in there; `lo` is the router's own, empty for all."""
 
     family: Family
     priority: int
@@ -95,6 +95,7 @@ class PolicyRule:
     suppress_prefixlength: int | None = None
     source: IPNetwork | None = None
     protocol: int = PROTOCOL_OURS
+    iif: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +345,18 @@ class Reach:
     ipv6: Reachability = "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class ListContent:
+    """The addresses of a list of the configuration as last read, and why the last reading failed (empty: it did not).
+
+    A failure keeps the addresses that were last good. `hint`: how to mend it.
+    """
+
+    networks: tuple[IPNetwork, ...] = ()
+    error: str = ""
+    hint: str = ""
+
+
 AddressKey: TypeAlias = tuple[int, IPInterface]
 
 
@@ -352,7 +365,8 @@ class State:
     """Everything known at one moment. `synced` is False until the first complete dump: nothing is planned before.
 
     `health`: this ingress's own probes, None until they have a first verdict; a family that it lacks is not verified.
-    `reach`: uplink → what the firewall's own probe of its ingress says.
+    `reach`: uplink → what the firewall's own probe of its ingress says. `lists`: name → content of the lists that are
+    read from files and names. `utc_offset`: seconds that local time is ahead of UTC now.
     """
 
     synced: bool = False
@@ -367,6 +381,8 @@ class State:
     bus_connected: bool = False
     health: UplinkHealth | None = None
     reach: Mapping[str, Reach] = field(default_factory=lambda: MappingProxyType({}))
+    lists: Mapping[str, ListContent] = field(default_factory=lambda: MappingProxyType({}))
+    utc_offset: int = 0
 
     def link(self, name: str) -> Link | None:
         """The link of that name."""

@@ -86,6 +86,10 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
             return replace(state, health=health)
         case ev.ReachChanged(reach):
             return replace(state, reach=MappingProxyType(dict(reach)))
+        case ev.ListsRead(lists):
+            return replace(state, lists=MappingProxyType(dict(lists)))
+        case ev.LocalTime(utc_offset):
+            return replace(state, utc_offset=utc_offset)
         case ev.Tick():
             return expire(state, now)
 

@@ -72,6 +72,7 @@ class FRA:
     """Attributes of a rule (linux/fib_rules.h)."""
 
     SRC = 2
+    IIFNAME = 3
     PRIORITY = 6
     FWMARK = 10
     SUPPRESS_PREFIXLEN = 14

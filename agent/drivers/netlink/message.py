@@ -268,6 +268,7 @@ def rule(data: bytes, start: int, end: int) -> PolicyRule | None:
         suppress_prefixlength=None if suppress == FOREVER else suppress,
         source=_network(family, found[FRA.SRC], source_length) if FRA.SRC in found else None,
         protocol=found[FRA.PROTOCOL][0] if FRA.PROTOCOL in found else 0,
+        iif=bytes(found[FRA.IIFNAME]).rstrip(b"\0").decode() if FRA.IIFNAME in found else "",
     )
 
 

@@ -99,6 +99,8 @@ def rule(value: PolicyRule, flags: int) -> Request:
     ):
         if number is not None:
             attributes.append([name, number])
+    if value.iif:
+        attributes.append(["FRA_IIFNAME", value.iif])
     if value.source is not None:
         message["src_len"] = value.source.prefixlen
         attributes.append(["FRA_SRC", str(value.source.network_address)])
