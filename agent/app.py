@@ -108,7 +108,7 @@ class Agent:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Exit tears nothing down."""
-        self._recall()
+        self._recall(flowtable=await self._applier.nft.has_flowtables())
         stop = asyncio.Event()
         running = asyncio.get_running_loop()
         running.add_signal_handler(signal.SIGTERM, stop.set)
@@ -139,9 +139,9 @@ class Agent:
         except DinitError:
             return False  # no dinit: an agent run by hand
 
-    def _recall(self) -> None:
+    def _recall(self, *, flowtable: bool) -> None:
         now = self._clock.now()
-        state = State(memory=self._store.load())
+        state = State(memory=self._store.load(), flowtable=flowtable)
         for received in self._store.load_peers(now):
             event = ev.FactReceived(received.node, received.topic, received.fact, received.until)
             state = reduce(state, event, now)

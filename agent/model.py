@@ -364,6 +364,7 @@ AddressKey: TypeAlias = tuple[int, IPInterface]
 class State:
     """Everything known at one moment. `synced` is False until the first complete dump: nothing is planned before.
 
+    `flowtable`: whether this kernel offloads flows, known from the start on.
     `health`: this ingress's own probes, None until they have a first verdict; a family that it lacks is not verified.
     `reach`: uplink → what the firewall's own probe of its ingress says. `lists`: name → content of the lists that are
     read from files and names. `utc_offset`: seconds that local time is ahead of UTC now.
@@ -379,6 +380,7 @@ class State:
     peers: Mapping[str, Peer] = field(default_factory=lambda: MappingProxyType({}))
     memory: Memory = Memory()
     bus_connected: bool = False
+    flowtable: bool = False
     health: UplinkHealth | None = None
     reach: Mapping[str, Reach] = field(default_factory=lambda: MappingProxyType({}))
     lists: Mapping[str, ListContent] = field(default_factory=lambda: MappingProxyType({}))

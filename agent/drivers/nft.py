@@ -6,6 +6,7 @@ What was applied last is remembered, and forgotten on every error: then the whol
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,8 @@ import nftables
 from agent.desired import Ruleset
 
 TABLE = "inet router"
+_FLOWTABLE = "table inet router_probe { flowtable f { hook ingress priority filter; devices = { lo }; }; }"
+_FLOWS_END = (6, 4)
 # nft reads one command at a time; a command of this many elements keeps its memory small, the transaction is still one.
 _CHUNK = 1000
 _WHERE = re.compile(r":(\d+):\d+(?:-\d+)?: (?:Error: )?(.*)")
@@ -71,6 +74,16 @@ class Nft:
     async def verify(self) -> bool:
         """Whether our tables are in the kernel as they were after the last apply. False: `forget`, apply again."""
         return await self._run(self._verify)
+
+    async def has_flowtables(self) -> bool:
+        """Whether this kernel offloads flows, and lets offloaded connections be deleted (Linux 6.4)."""
+        if tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) < _FLOWS_END:
+            return False
+        try:
+            await self.check(_FLOWTABLE)
+        except NftError:
+            return False
+        return True
 
     async def check(self, text: str) -> None:
         """Try a script without effect. NftError names the line that is wrong."""
