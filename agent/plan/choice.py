@@ -72,7 +72,7 @@ class _Candidate:
 
 
 def _candidate(
-    entry: Preference, uplink: UplinkView, place: int, family: Family, outlook: Outlook, *, waits: bool
+    entry: Preference, uplink: UplinkView, place: int, family: Family, outlook: Outlook, *, used: bool, waits: bool
 ) -> _Candidate:
     name = entry.uplink
     held = outlook.held.get((name, family), "")
@@ -83,7 +83,8 @@ def _candidate(
     metered = name in outlook.metered and not preferred
     degraded = uplink.degraded(family)
     against = ("drained by hand" if drained else "", degraded, held, "metered" if metered else "")
-    rank = (drained, bool(degraded), bool(held), metered, not preferred, place)
+    # What is in use stays so: of two that failed, the network does not move to the one that came back later.
+    rank = (drained, bool(degraded), bool(held) and not used, metered, not preferred, place)
     return _Candidate(entry, ", ".join(filter(None, against)), rank)
 
 
@@ -101,15 +102,17 @@ def choose(  # noqa: PLR0917 - what a choice depends on
     family: Family,
     prefix: IPv6Network | None,
     outlook: Outlook = NOTHING,
-    stays: tuple[str, ...] = (),
+    used: tuple[str, ...] = (),
+    *,
+    manual: bool = False,
 ) -> FamilyChoice:
     """The best of an order that can be used, and why: what keeps the better ones from it.
 
-    `stays`: the uplinks in use, where a better one that failed comes back by hand only.
+    `used`: the uplinks in use until now. `manual`: while one of them serves well, one that failed returns by hand only.
     """
     considered: list[tuple[str, str]] = []
     candidates: list[_Candidate] = []
-    steady = _steady(stays, uplinks, family, prefix, outlook)
+    steady = manual and _steady(used, uplinks, family, prefix, outlook)
     for number, place in enumerate(places):
         for entry in place:
             uplink = uplinks.get(entry.uplink)
@@ -117,8 +120,9 @@ def choose(  # noqa: PLR0917 - what a choice depends on
             if uplink is None or refused:
                 considered.append((entry.uplink, refused))
                 continue
-            waits = steady and entry.uplink not in stays and (entry.uplink, family) in outlook.away
-            candidate = _candidate(entry, uplink, number, family, outlook, waits=waits)
+            is_used = entry.uplink in used
+            waits = steady and not is_used and (entry.uplink, family) in outlook.away
+            candidate = _candidate(entry, uplink, number, family, outlook, used=is_used, waits=waits)
             considered.append((entry.uplink, candidate.against))
             candidates.append(candidate)
     if not candidates:
@@ -161,11 +165,11 @@ def choices(
             prefix = order.subnets6[0] if family != 4 else None  # noqa: PLR2004
             place = key(name, family)
             before = memory.selections.get(place)
-            stays = before.uplinks if order.manual and before is not None else ()
+            used = before.uplinks if before is not None else ()
             # Many networks have one order: it is gone through once.
-            same = (order.number, family, prefix if by_network else None, stays)
+            same = (order.number, family, prefix if by_network else None, used, order.manual)
             if same not in known:
-                known[same] = choose(order.places, uplinks, family, prefix, outlook, stays)
+                known[same] = choose(order.places, uplinks, family, prefix, outlook, used, manual=order.manual)
             selections[place] = _selection(before, known[same], now)
             chosen[family] = replace(known[same], since=selections[place].since)
         result.append(Choice(name, chosen[4], chosen[6]))

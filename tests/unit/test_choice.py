@@ -61,11 +61,16 @@ def test_the_choice_is_the_first_usable_of_the_order(
     assert all(f"{name}: " in choice.why for name in passed_over)
 
 
-@given(st.permutations(NAMES), uplinks, families, outlooks, st.lists(names, max_size=2))
-def test_never_one_that_is_down_and_always_one_that_is_not(
-    order: list[str], found: dict[str, UplinkView], family: Family, out: Outlook, stays: list[str]
+@given(st.permutations(NAMES), uplinks, families, outlooks, st.lists(names, max_size=2), st.booleans())
+def test_never_one_that_is_down_and_always_one_that_is_not(  # noqa: PLR0917
+    order: list[str],
+    found: dict[str, UplinkView],
+    family: Family,
+    out: Outlook,
+    used: list[str],
+    manual: bool,
 ) -> None:
-    choice = choose(places(*order), found, family, PREFIX, out, tuple(stays))
+    choice = choose(places(*order), found, family, PREFIX, out, tuple(used), manual=manual)
     usable = {name for name in order if name in found and not found[name].refuses(family, PREFIX)}
     assert (choice.uplink in usable) if usable else choice.uplink is None
     assert {name for name, _ in choice.considered} == set(order)
@@ -185,6 +190,15 @@ def test_a_returned_uplink_is_held_down_longer_after_each_failure() -> None:
         now = back + seconds + 1
     story.plan(now + FORGIVEN_AFTER)
     assert story.memory.standings["a/6"].flaps == 0
+
+
+def test_of_two_that_failed_the_one_in_use_stays() -> None:
+    story = Story()
+    story.plan(0)
+    story.plan(1, a_down6="x", b_down6="x")
+    assert story.plan(2, a_down6="x").uplink == "b"
+    assert story.plan(3).uplink == "b"
+    assert story.plan(5).uplink == "a"
 
 
 def test_a_held_uplink_is_used_where_it_is_the_only_one() -> None:
