@@ -29,6 +29,7 @@ from agent.drivers.netlink import NetlinkWatcher
 from agent.drivers.nft import Nft, NftError
 from agent.drivers.passwords import PasswordsError
 from agent.drivers.route import RouteDriver, RouteError
+from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
 from agent.nodes import FIREWALL, planner_for
@@ -80,6 +81,7 @@ class Agent:
             store=self._store,
             bus=self._bus,
             now=self._clock.now,
+            solicit=Solicitor().ask,
             resync=self._netlink.resync,
         )
         self._configure(settings)

@@ -47,6 +47,7 @@ class Applier:
     status: Mapping[str, Status] = field(default_factory=dict)
     problems: Callable[[], tuple[Problem, ...]] = tuple
     remember: Callable[[Memory], None] = lambda _: None
+    solicit: Callable[[str], None] = lambda _: None
     resync: Callable[[], Awaitable[None]] = _nothing
     users_file: Path | None = None
     _table: Table | None = None
@@ -99,7 +100,10 @@ class Applier:
         await self.route.add(_wanted(context.plan), context.state)
 
     async def _write_sysctls(self, context: Context) -> None:
-        self.sysctl.apply(context.plan.sysctls)
+        for key in self.sysctl.apply(context.plan.sysctls):
+            # An advertisement that came before this was set told the kernel no route.
+            if key.endswith("/accept_ra_rt_info_max_plen"):
+                self.solicit(key.split("/")[-2])
 
     async def _move(self, context: Context) -> None:
         target = self._ruleset

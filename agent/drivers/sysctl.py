@@ -37,24 +37,27 @@ class Sysctl:
     def __init__(self, root: Path = PROC) -> None:
         self._root = root
 
-    def apply(self, pairs: tuple[tuple[str, str], ...]) -> None:
-        """Set each parameter to its value, in order.
+    def apply(self, pairs: tuple[tuple[str, str], ...]) -> frozenset[str]:
+        """Set each parameter to its value, in order; the keys of those that had another.
 
         A key is `net.ipv4.ip_forward` or, as an interface's name may hold dots, `net/ipv6/conf/eth0.10/accept_ra`.
 
         Raises:
             SysctlError: what could not be set, after everything else was.
         """
-        problems = tuple(problem for key, value in pairs if (problem := self._set(key, value)) is not None)
+        changed: set[str] = set()
+        problems = tuple(problem for key, value in pairs if (problem := self._set(key, value, changed)) is not None)
         if problems:
             raise SysctlError(problems)
+        return frozenset(changed)
 
-    def _set(self, key: str, value: str) -> Problem | None:
+    def _set(self, key: str, value: str, changed: set[str]) -> Problem | None:
         try:
             path = self._path(key)
             # The kernel shows lists with tabs: compare the words.
             if path.read_text().split() != value.split():
                 path.write_text(value + "\n")
+                changed.add(key)
         except OSError as error:
             return Problem("sysctl", f"{key}={value}: {error.strerror}", HINTS.get(error.errno or 0, ""))
         except ValueError as error:
