@@ -30,6 +30,7 @@ class IngressStatic:
     `internal6` are the prefixes that never show on the uplink, but `routed6`: those that mean the same on both sides.
     `firewall_mac`: the only source of router advertisements on the DMZ, empty where the configuration has none.
     `private`: the uplink is a private network (a tunnel), where unique local addresses are at home.
+    `flowtable`: the kernel offloads flows: tracked ones between wan and dmz then skip the chains.
     """
 
     wan: str | None = None
@@ -41,6 +42,7 @@ class IngressStatic:
     forwards: tuple[Forward, ...] = ()
     firewall_mac: str = ""
     private: bool = False
+    flowtable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

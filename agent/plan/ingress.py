@@ -27,7 +27,7 @@ def plan_ingress(settings: Settings, node: str, state: State, now: float) -> Pla
     seen = look(share, state, now)
     probing = probes(seen)
     health = verdicts(seen, probing)
-    table = _table(seen, health.alive)
+    table = _table(seen, health.alive, flowtable=state.flowtable)
     uplink = share.uplink
     wan, dmz = seen.wan.link, seen.dmz.link
     return Plan(
@@ -67,11 +67,11 @@ def _share(settings: Settings, node: str) -> Fixed:
     return share
 
 
-def _table(seen: Seen, alive: frozenset[Family]) -> IngressTable:
+def _table(seen: Seen, alive: frozenset[Family], *, flowtable: bool) -> IngressTable:
     ladder = seen.ladder
     own4 = tuple(address.ip for address, _ in seen.own4)
     return IngressTable(
-        static=seen.share.with_links(seen.wan, seen.dmz, ladder.routed),
+        static=seen.share.with_links(seen.wan, seen.dmz, ladder.routed, flowtable=flowtable),
         own4=own4,
         own6=ladder.own,
         nat44=own4[0] if own4 else None,

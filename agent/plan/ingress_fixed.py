@@ -55,7 +55,7 @@ class Fixed:
         """Bytes that a packet on the uplink may have, as far as the configuration says."""
         return self.uplink.mtu or (PPPOE_MTU if isinstance(self.uplink, PppoeUplink) else 1500)
 
-    def with_links(self, wan: Role, dmz: Role, routed: tuple[IPv6Network, ...]) -> IngressStatic:
+    def with_links(self, wan: Role, dmz: Role, routed: tuple[IPv6Network, ...], *, flowtable: bool) -> IngressStatic:
         """The static part of the rules for the links that exist."""
         return replace(
             self.static,
@@ -63,6 +63,7 @@ class Fixed:
             wan_index=wan.link.index if wan.link else 0,
             dmz=dmz.link.name if dmz.link else None,
             routed6=routed,
+            flowtable=flowtable,
         )
 
     def files(self, settings: Settings, wan: Role, dmz: Role, underlay: Role | None) -> tuple[Document, ...]:

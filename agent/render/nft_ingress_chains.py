@@ -34,7 +34,7 @@ def chains(static: IngressStatic) -> list[str]:
         *_spoof_wan(static, wan),
         *_spoof_dmz(static),
         *_input(wan, dmz),
-        *_forward(wan, dmz),
+        *_forward(wan, dmz, offload=offloads(static)),
         *_output(dmz),
         *_postrouting(wan, dmz),
     ]
@@ -157,13 +157,22 @@ def _input(wan: str, dmz: str) -> list[str]:
     ]
 
 
-def _forward(wan: str, dmz: str) -> list[str]:
+def offloads(static: IngressStatic) -> bool:
+    """Whether there is a flowtable: the kernel has them, and both devices are there."""
+    return static.flowtable and static.wan is not None and static.dmz is not None
+
+
+def _forward(wan: str, dmz: str, *, offload: bool) -> list[str]:
+    # Never dmz to dmz: a hairpin is translated twice.
+    both = braced((f"{wan} . {dmz}", f"{dmz} . {wan}"))
+    fast = f"  iifname . oifname {both} meta l4proto {{ tcp, udp }} ct state established flow add @fast"
     ways = (f"{wan} . {dmz} : goto f_in", f"{dmz} . {wan} : goto f_out", f"{dmz} . {dmz} : goto f_hairpin")
     return [
         "chain f_forward {",
         "  type filter hook forward priority filter; policy drop;",
         # Before anything is accepted: the answer to a SYN is clamped too.
         "  tcp flags syn tcp option maxseg size set rt mtu",
+        *([fast] if offload else []),
         "  ct state vmap { established : accept, related : accept, invalid : drop }",
         f"  iifname . oifname vmap {braced(ways)}",
         "}",

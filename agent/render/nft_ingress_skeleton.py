@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from agent.desired.ingress import Forward, IngressStatic
-from agent.render.nft_ingress_chains import chains, inner_only, prefixes
+from agent.render.nft_ingress_chains import chains, inner_only, offloads, prefixes
 from agent.render.nft_text import braced, quoted, sized_set
 
 
@@ -19,7 +19,7 @@ def skeleton(static: IngressStatic) -> str:
         "table netdev router",
         "delete table netdev router",
         "table inet router {",
-        *(f"  {line}" for line in (*_sets(static), *chains(static))),
+        *(f"  {line}" for line in (*_sets(static), *_flowtable(static), *chains(static))),
         "}",
         *_guard(static),
     ]
@@ -47,6 +47,17 @@ def _sets(static: IngressStatic) -> list[str]:
         f"map forward_same {{ type inet_proto . inet_service : ipv4_addr; flags interval; {_elements(same)}}}",
         f"map forward_other {{ type inet_proto . inet_service : ipv4_addr . inet_service; {_elements(other)}}}",
     ]
+
+
+def _flowtable(static: IngressStatic) -> list[str]:
+    """Names devices that exist: another fails the whole script. A device's successor needs it anew, see `_guard`.
+
+    Stateless translation never enters it: it is not tracked.
+    """
+    if not offloads(static):
+        return []
+    devices = braced([quoted(static.dmz or ""), quoted(static.wan or "")])
+    return [f"flowtable fast {{ hook ingress priority filter; devices = {devices}; }}"]
 
 
 def _forwards(forwards: Iterable[Forward]) -> tuple[list[str], list[str]]:
