@@ -1,7 +1,7 @@
 """What must survive a restart, as JSON files below the state directory, each written whole or not at all.
 
-`npt.json` and `marks.json` hold `Memory`; `peers.json` the last facts of other nodes, for a firewall that starts
-without its broker. A file that cannot be read is put aside as `<file>.broken` and reported: it never stops a start.
+`npt.json`, `marks.json` and `choice.json` hold `Memory`; `peers.json` the last facts of other nodes, for a firewall
+that starts without its broker. A file that cannot be read is put aside as `<file>.broken` and reported: it never stops a start.
 Deadlines are CLOCK_BOOTTIME: they are stored with the boot's id; after a reboot what remained then counts from now.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypedDict
 
 import structlog
 
 from agent import wire
-from agent.model import Fact, Memory, Peer
+from agent.model import Fact, Memory, Peer, Selection, Standing, Wish, WishKind
 
 MARK_LIMIT = 250
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -37,12 +39,21 @@ class MemoryStore:
         return Memory(
             marks=self._numbers("marks.json", 1, MARK_LIMIT),
             npt=self._numbers("npt.json", 0, 2**64 - 1),
+            **self._choice(),
         )
 
     def save(self, memory: Memory) -> None:
         """Keep it. Raises OSError."""
         self._write("marks.json", dict(sorted(memory.marks.items())))
         self._write("npt.json", dict(sorted(memory.npt.items())))
+        parts: dict[str, Mapping[str, Standing] | Mapping[str, Selection] | Mapping[str, Wish]] = {
+            "standings": memory.standings,
+            "selections": memory.selections,
+            "wishes": memory.wishes,
+        }
+        if any(parts.values()) or (self._directory / "choice.json").exists():
+            plain = {name: {key: asdict(value) for key, value in sorted(part.items())} for name, part in parts.items()}
+            self._write("choice.json", {"boot": self._boot, **plain})
 
     def save_peers(self, peers: Mapping[str, Peer], now: float) -> None:
         """Keep what other nodes said. Raises OSError."""
@@ -68,6 +79,17 @@ class MemoryStore:
             self._put_aside("peers.json", str(error))
             return ()
         return tuple(received)
+
+    def _choice(self) -> _Choice:
+        """How uplinks fared and what was wished. After a reboot the wishes alone count, as of then."""
+        document = self._read("choice.json")
+        if document is None:
+            return {}
+        try:
+            return _choice(document, same_boot=document["boot"] == self._boot)  # type: ignore[index]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._put_aside("choice.json", f"not what was written: {error!r}")
+            return {}
 
     def _numbers(self, name: str, least: int, most: int) -> Mapping[str, int]:
         document = self._read(name)
@@ -109,6 +131,48 @@ class MemoryStore:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+
+
+class _Choice(TypedDict, total=False):
+    standings: Mapping[str, Standing]
+    selections: Mapping[str, Selection]
+    wishes: Mapping[str, Wish]
+
+
+def _choice(document: Any, *, same_boot: bool) -> _Choice:
+    """The parts of `Memory` in `choice.json`. Raises where it is not as it was written."""
+    wishes = {
+        name: Wish(_wish_kind(w["kind"]), float(w["at"]) if same_boot else 0.0)
+        for name, w in document["wishes"].items()
+    }
+    if not same_boot:
+        return {"wishes": MappingProxyType(wishes)}
+    standings = {
+        key: Standing(bool(s["well"]), float(s["since"]), int(s["flaps"]), bool(s["away"]))
+        for key, s in document["standings"].items()
+    }
+    selections = {
+        key: Selection(_names(s["uplinks"]), float(s["since"]), _names(s["left"]))
+        for key, s in document["selections"].items()
+    }
+    return {
+        "standings": MappingProxyType(standings),
+        "selections": MappingProxyType(selections),
+        "wishes": MappingProxyType(wishes),
+    }
+
+
+def _wish_kind(value: object) -> WishKind:
+    match value:
+        case "drain" | "enable" | "prefer":
+            return value
+    raise ValueError(f"no such wish: {value!r}")
+
+
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("not a list of names")
+    return tuple(value)
 
 
 def _facts(peer: Peer) -> Iterator[tuple[str, Fact]]:

@@ -11,7 +11,6 @@ from agent.model import (
     Deadline,
     Delegation,
     Fact,
-    FamilyChoice,
     FamilyHealth,
     NodeInfo,
     NodeState,
@@ -23,6 +22,7 @@ from agent.model import (
     UplinkLink,
 )
 from agent.wire import reader
+from agent.wire.choice import age_of, read_choice, write_choice
 from agent.wire.errors import ExpiredError, WireError
 from agent.wire.reader import Fields, clean
 from agent.wire.topics import NAME, topic_of
@@ -55,7 +55,7 @@ def _write(fact: Fact, valid: int | None, now: float) -> Document:
             names = {"version": clean(fact.version), "config_digest": clean(fact.config_digest)}
             return {"role": fact.role, "schema": fact.schema, **names}
         case Choice():
-            return {"ipv4": _choice(fact.ipv4), "ipv6": _choice(fact.ipv6)}
+            return {"ipv4": write_choice(fact.ipv4, now), "ipv6": write_choice(fact.ipv6, now)}
         case PartStatus():
             return {"fingerprint": clean(fact.fingerprint), "error": clean(fact.error), "hint": clean(fact.hint)}
 
@@ -97,14 +97,10 @@ def _texts(values: tuple[object, ...]) -> list[str]:
 
 
 def _health(family: FamilyHealth, now: float) -> Document:
-    age = None if family.since is None else min(max(math.floor(now - family.since), 0), reader.MAX_SECONDS)
+    age = None if family.since is None else age_of(family.since, now)
     measured = {"loss": family.loss, "rtt": family.rtt, "for": age}
     known = {name: value for name, value in measured.items() if value is not None}
     return {"up": family.up, "degraded": family.degraded, **known}
-
-
-def _choice(choice: FamilyChoice) -> Document:
-    return {"uplink": choice.uplink, "why": clean(choice.why)}
 
 
 def fact_of(topic: str, fields: Fields, expiry: int | None, now: float) -> tuple[Fact, Deadline]:
@@ -116,7 +112,7 @@ def fact_of(topic: str, fields: Fields, expiry: int | None, now: float) -> tuple
     if kind == "uplink/prefix":
         return _delegation(name, fields, expiry, now), until
     if kind == "choice":
-        return Choice(name, _read_choice(fields, "ipv4"), _read_choice(fields, "ipv6")), until
+        return Choice(name, read_choice(fields, "ipv4", now), read_choice(fields, "ipv6", now)), until
     if kind == "status":
         error, hint = fields.text("error", default=""), fields.text("hint", default="")
         return PartStatus(name, fields.text("fingerprint"), error, hint), until
@@ -226,14 +222,6 @@ def _read_health(family: Fields | None, sent: float) -> FamilyHealth | None:
     age, degraded = family.seconds("for"), family.flag("degraded") if family.has("degraded") else False
     measured = family.number("loss", 0, 1), family.number("rtt", 0, 3600)
     return FamilyHealth(family.flag("up"), *measured, degraded, None if age is None else sent - age)
-
-
-def _read_choice(fields: Fields, family: str) -> FamilyChoice:
-    inner = fields.inner(family)
-    if inner is None:
-        raise fields.error(family, "missing")
-    uplink = inner.name("uplink", NAME) if inner.has("uplink") else None
-    return FamilyChoice(uplink, inner.text("why"))
 
 
 _READERS: dict[str, Callable[[Fields, Deadline], Fact]] = {

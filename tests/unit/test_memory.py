@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import IPv4Interface, IPv6Network, ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -10,9 +11,15 @@ from types import MappingProxyType
 import pytest
 
 from agent.drivers.memory import MemoryStore
-from agent.model import Delegation, Memory, Peer, UplinkIPv4, UplinkLink
+from agent.model import Delegation, Memory, Peer, Selection, Standing, UplinkIPv4, UplinkLink, Wish
 
-MEMORY = Memory(MappingProxyType({"kpn": 1, "odido": 2}), MappingProxyType({"home": 16}))
+MEMORY = Memory(
+    MappingProxyType({"kpn": 1, "odido": 2}),
+    MappingProxyType({"home": 16}),
+    MappingProxyType({"kpn/4": Standing(well=False, since=12.5, flaps=3, away=True)}),
+    MappingProxyType({"home/4": Selection(("odido",), 12.5, ("kpn",)), "home/6": Selection((), 1.0)}),
+    MappingProxyType({"kpn": Wish("drain", 10.25)}),
+)
 PEERS = {
     "kpn": Peer(
         link=UplinkLink(carrier=True, mtu=1492, link_local=ip_address("fe80::2"), mac="02:00:00:00:00:02"),  # type: ignore[arg-type]
@@ -38,9 +45,26 @@ def test_a_broken_file_is_put_aside(tmp_path: Path, text: str) -> None:
     store = MemoryStore(tmp_path, "home")
     store.save(MEMORY)
     (tmp_path / "marks.json").write_text(text)
-    assert store.load() == Memory(npt=MEMORY.npt)
+    assert store.load() == replace(MEMORY, marks={})
     assert (tmp_path / "marks.json.broken").read_text() == text
     assert not (tmp_path / "marks.json").exists()
+
+
+def test_after_a_reboot_only_wishes_count_of_what_uplinks_did(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path, "home")
+    store.save(MEMORY)
+    document = json.loads((tmp_path / "choice.json").read_text())
+    (tmp_path / "choice.json").write_text(json.dumps({**document, "boot": "another"}))
+    assert store.load() == Memory(MEMORY.marks, MEMORY.npt, wishes=MappingProxyType({"kpn": Wish("drain", 0.0)}))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"boot": "x", "wishes": {"kpn": {"kind": "explode", "at": 1}}}'])
+def test_a_broken_choice_is_put_aside(tmp_path: Path, text: str) -> None:
+    store = MemoryStore(tmp_path, "home")
+    store.save(MEMORY)
+    (tmp_path / "choice.json").write_text(text)
+    assert store.load() == Memory(MEMORY.marks, MEMORY.npt)
+    assert (tmp_path / "choice.json.broken").read_text() == text
 
 
 def test_deadlines_of_peers_hold_in_the_same_boot(tmp_path: Path) -> None:

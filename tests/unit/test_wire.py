@@ -67,7 +67,9 @@ health = st.none() | st.builds(
     degraded=st.booleans(),
     since=st.none() | st.integers(0, int(NOW)).map(float),
 )
-choices = st.builds(FamilyChoice, uplink=st.none() | names, why=texts)
+shares = st.lists(st.tuples(names, st.integers(1, 100)), max_size=3).map(tuple)
+considered = st.lists(st.tuples(names, texts), max_size=3).map(tuple)
+choices = st.builds(FamilyChoice, uplink=st.none() | names, why=texts, shares=shares, considered=considered)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":")) | st.just("")
 facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(NodeState, state=st.sampled_from(["init", "ready", "disconnected", "lost"]), session=names),
@@ -130,6 +132,12 @@ def assert_not_longer(received: Deadline, sent: Deadline) -> None:
     else:
         assert received is not None
         assert sent - 1.001 <= received <= sent + 1e-6
+
+
+def test_the_age_of_a_choice_travels() -> None:
+    chosen = FamilyChoice("kpn", "best", since=NOW - 60)
+    received = there_and_back(Choice("home", chosen, replace(chosen, since=None)), later=5.0).fact
+    assert received == Choice("home", replace(chosen, since=NOW + 5 - 60), replace(chosen, since=None))
 
 
 @given(facts)
