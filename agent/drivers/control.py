@@ -43,8 +43,10 @@ async def serve(path: Path, handler: Handler) -> None:
         server = await asyncio.start_unix_server(answer, path, limit=REQUEST_LIMIT)
     finally:
         os.umask(before)
-    async with server:
+    try:
         await server.serve_forever()
+    finally:
+        server.close()  # and no waiting for who is still connected, as `async with` does from Python 3.12 on
 
 
 def _make_room(path: Path) -> None:

@@ -35,6 +35,8 @@ def sysctls(wan: str | None, dmz: str | None, *, static: bool, proxy: bool) -> t
             (f"{four}/accept_source_route", "0"),
             (f"{six}/accept_redirects", "0"),
         ]
+    # A container engine makes it 1 on a network that it gives no IPv6 addresses of its own.
+    settings += [(f"net/ipv6/conf/{device}/disable_ipv6", "0") for device in (wan, dmz) if device is not None]
     if dmz is not None:
         six = f"net/ipv6/conf/{dmz}"
         settings += [

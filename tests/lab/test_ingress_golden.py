@@ -31,6 +31,6 @@ def test_dhcpcd_takes_its_file(case: str) -> None:
     """With a device that is there but down it reads the whole file, complains of what it does not know, and leaves."""
     with netns() as space:
         space.sh("ip link add wan type veth peer name dmz")
-        said = space.sh(f"dhcpcd -f {GOLDEN / case / 'dhcpcd.conf'} -T -t 1 dmz 2>&1 || true")
+        said = space.sh(f"timeout 5 dhcpcd -f {GOLDEN / case / 'dhcpcd.conf'} -T -t 1 dmz 2>&1 || true")
         assert "unknown option" not in said
         assert "invalid" not in said

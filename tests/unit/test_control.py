@@ -64,10 +64,27 @@ async def test_no_agent_is_said(tmp_path: Path) -> None:
 async def test_an_agent_that_hangs_is_said(tmp_path: Path) -> None:
     path = tmp_path / "agent.sock"
 
+    end = asyncio.Event()
+
     async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.Event().wait()
+        await end.wait()
         writer.close()
 
-    async with await asyncio.start_unix_server(silent, path):
-        with pytest.raises(ControlError, match="no answer"):
-            await ask(path, {}, wait=0.05)
+    silence = await asyncio.start_unix_server(silent, path)
+    with pytest.raises(ControlError, match="no answer"):
+        await ask(path, {}, wait=0.05)
+    end.set()
+    silence.close()
+
+
+async def test_an_agent_that_ends_does_not_wait_for_who_is_connected(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    task = asyncio.create_task(serve(path, lambda _: asyncio.sleep(0, {"ok": True})))
+    while not path.exists():
+        await asyncio.sleep(0)
+    _, writer = await asyncio.open_unix_connection(path)
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 1.0)
+    writer.close()
