@@ -14,8 +14,8 @@ def render_dhcpcd(config: DhcpcdConfig) -> ConfigFile:
         "nodev",  # without it dhcpcd waits for udev, which a container has not
         "persistent",  # a restart keeps addresses and routes, and sends no RELEASE (RFC 9096 WPD-9)
         "duid",
-        # Probing an address by ARP before its use (RFC 2131 section 4.4.1, a SHOULD) takes 7 s of an outage. The ISP and
-        # the firewall give each address to one client: measured 7.4 s with it, 0.3 s without.
+        # Probing an address by ARP before its use (RFC 2131 section 4.4.1, a SHOULD) takes 7 s of an outage. ISP and
+        # firewall give each address to one client only: measured 7.4 s with it, 0.3 s without.
         "noarp",
         "noipv6rs",
         f"allowinterfaces {' '.join(interfaces)}",
