@@ -16,7 +16,7 @@ from agent import events as ev
 from agent.apply import Applier
 from agent.commands import answer, table
 from agent.config import ConfigError, Settings, load
-from agent.desired import Problem
+from agent.desired import Plan, Problem
 from agent.drivers.bus import Bus, BusError
 from agent.drivers.clock import watch_clock
 from agent.drivers.conntrack import Conntrack, ConntrackError
@@ -28,6 +28,7 @@ from agent.drivers.memory import MemoryStore
 from agent.drivers.netlink import NetlinkWatcher
 from agent.drivers.nft import Nft, NftError
 from agent.drivers.passwords import PasswordsError
+from agent.drivers.probe import Prober, Watcher
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
@@ -72,6 +73,7 @@ class Agent:
         self._netlink = NetlinkWatcher()
         self._bus = Bus(bus_config(settings, place.node))
         self._dinit = Dinit()
+        self._prober, self._watcher = Prober(self._clock.now), Watcher()
         self._applier = Applier(
             nft=Nft(run_dir=place.run),
             route=RouteDriver(),
@@ -81,6 +83,7 @@ class Agent:
             store=self._store,
             bus=self._bus,
             now=self._clock.now,
+            probe=self._probe,
             solicit=Solicitor().ask,
             resync=self._netlink.resync,
         )
@@ -123,6 +126,8 @@ class Agent:
                 group.create_task(self._bus.run(self.loop.emit), name="bus"),
                 group.create_task(serve(self.place.run / "agent.sock", partial(answer, table(self))), name="control"),
                 group.create_task(self._watch_leases(), name="leases"),
+                group.create_task(self._prober.run(self.loop.emit), name="prober"),
+                group.create_task(self._watcher.run(self.loop.emit), name="watcher"),
                 group.create_task(watch_clock(self._bus.republish), name="clock"),
                 group.create_task(self.loop.run(), name="loop"),
             ]
@@ -149,6 +154,10 @@ class Agent:
             state = reduce(state, event, now)
         self.loop.state = state
         self._bus.remember(state.peers)
+
+    def _probe(self, plan: Plan) -> None:
+        self._prober.apply(plan.probes)
+        self._watcher.apply(plan.watch)
 
     async def _watch_leases(self) -> None:
         """The hook pokes; looking from time to time repairs a poke that was lost."""

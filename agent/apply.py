@@ -47,6 +47,7 @@ class Applier:
     status: Mapping[str, Status] = field(default_factory=dict)
     problems: Callable[[], tuple[Problem, ...]] = tuple
     remember: Callable[[Memory], None] = lambda _: None
+    probe: Callable[[Plan], None] = lambda _: None
     solicit: Callable[[str], None] = lambda _: None
     resync: Callable[[], Awaitable[None]] = _nothing
     users_file: Path | None = None
@@ -69,6 +70,7 @@ class Applier:
             Step("sysctl", self._write_sysctls, inputs=_links),
             Step("route", self._add),
             Step("nft", self._move),
+            Step("probe", self._probe, inputs=lambda context: (context.plan.probes, context.plan.watch)),
             Step("flows", self._end_flows, needs=moved, inputs=lambda context: context.plan.flows),
             Step("old-routes", self._remove, needs=frozenset({"route", "nft"})),
             Step("broker", self._broker, inputs=lambda _: self.users_file),
@@ -112,6 +114,9 @@ class Applier:
             target = replace(target, elements={**target.elements, **held})
         await self.nft.apply(target)
         self._applied = target
+
+    async def _probe(self, context: Context) -> None:
+        self.probe(context.plan)
 
     async def _end_flows(self, context: Context) -> None:
         await self.conntrack.end(context.plan.flows)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 
-from agent.model import TABLE_MAIN, Family, Link, Neighbour, PolicyRule, Route
+from agent.desired.probe import Watch, Watched
+from agent.model import TABLE_MAIN, Choice, Family, Link, Neighbour, PolicyRule, Route
 from agent.plan.firewall_uplinks import UplinkView
 from agent.plan.marks import MASK, table
 from agent.plan.networks import LAST_METRIC
@@ -16,6 +17,7 @@ _FAMILIES: tuple[Family, ...] = (4, 6)
 # What is inside is found in main; its default route, which another may have put there, is never taken by these.
 MAIN_PRIORITY = 100
 MARK_PRIORITY = 200
+OWN_PRIORITY = 500
 
 
 def rules(marks: Iterable[int]) -> frozenset[PolicyRule]:
@@ -27,6 +29,17 @@ def rules(marks: Iterable[int]) -> frozenset[PolicyRule]:
         for family in _FAMILIES
     }
     return frozenset(found)
+
+
+def own(transit: str | None, found: Iterable[Choice], uplinks: Mapping[str, UplinkView]) -> frozenset[PolicyRule]:
+    """The router's own packets (names it resolves, time) go out as the transit network does; its replies bear marks."""
+    rules = set()
+    for choice in found:
+        if choice.network == transit:
+            for family, picked in ((4, choice.ipv4.uplink), (6, choice.ipv6.uplink)):
+                if picked in uplinks:
+                    rules.add(PolicyRule(family, OWN_PRIORITY, table(uplinks[picked].mark), iif="lo"))  # type: ignore[arg-type]
+    return frozenset(rules)
 
 
 def routes(uplinks: Iterable[UplinkView], dmz: Link | None) -> frozenset[Route]:
@@ -59,3 +72,11 @@ def neighbours(uplinks: Iterable[UplinkView], dmz: Link | None) -> frozenset[Nei
         for address in (uplink.ipv4, uplink.link_local)
         if address is not None
     )
+
+
+def watch(uplinks: Iterable[UplinkView], dmz: Link | None) -> Watch | None:
+    """The ingresses to ask directly: those that we know on the DMZ."""
+    if dmz is None:
+        return None
+    known = tuple(Watched(uplink.name, uplink.ipv4, uplink.link_local) for uplink in uplinks if uplink.mac)
+    return Watch(dmz.name, dmz.index, known) if known else None

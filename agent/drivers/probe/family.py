@@ -1,0 +1,139 @@
+"""The rounds of one family: who is asked when. `agent.health` makes the verdict.
+
+A round asks one target (in turn; as many as the quorum). When that is not answered within a third of the timeout all
+targets are asked, and after another third once more: a lost packet costs nothing, and in the usual case a round is one
+packet. An answer that comes after its round counts for the round in which it comes: slow is not dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import structlog
+
+from agent.desired.probe import FamilyProbes, Probes
+from agent.drivers.probe.asker import Packets
+from agent.drivers.probe.stream import ASK_ERRORS, Streams
+from agent.health import Track, after_question, after_round
+from agent.model import IPAddress
+
+ASKS = 3  # times in a round at most
+_STREAMS = frozenset({"tcp", "dns", "http"})
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Question:
+    """Sent at `sent` (the loop's time), the `first` of its round or one of the others."""
+
+    target: int
+    sent: float
+    first: bool
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class FamilyRounds:
+    """Asks for ever. `on_round` is called after each round with the new track."""
+
+    where: Probes
+    probes: FamilyProbes
+    track: Track
+    now: Callable[[], float]
+    on_round: Callable[[Track], None]
+    _packets: Packets = field(init=False)
+    _streams: Streams = field(init=False)
+    _open: dict[int, Question] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _turn: int = 0
+    _answered: set[int] = field(default_factory=set)
+    _error: str = ""
+
+    def __post_init__(self) -> None:
+        self._packets = Packets(self.where.device, self.where.index, self.probes, self._take)
+        self._streams = Streams(self.where.device, self.probes)
+
+    async def run(self) -> None:
+        """Round after round, until cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                start = loop.time()
+                await self._round()
+                self._forget(loop.time())
+                answered = len(self._answered)
+                self.track = after_round(self.track, self.probes.rounds, answered=answered, now=self.now())
+                self.on_round(self.track)
+                await asyncio.sleep(max(start + self.probes.rounds.interval - loop.time(), 0.0))
+        finally:
+            self._packets.close()
+            for question in self._open.values():
+                if question.task is not None:
+                    question.task.cancel()
+
+    async def _round(self) -> None:
+        """Ask, and wait until enough have answered or the time is over. The pauses are real: a stall is no loss."""
+        rounds, targets = self.probes.rounds, range(len(self.probes.targets))
+        self._answered.clear()
+        for _ in range(rounds.quorum):
+            self._ask(self._turn % len(targets), first=True)
+            self._turn += 1
+        for _ in range(ASKS - 1):
+            await asyncio.sleep(rounds.timeout / ASKS)
+            if len(self._answered) >= rounds.quorum:
+                return
+            for target in targets:
+                self._ask(target, first=False)
+        await asyncio.sleep(rounds.timeout / ASKS)
+
+    def _ask(self, target: int, *, first: bool) -> None:
+        what = self.probes.targets[target]
+        number = next(self._numbers) & 0xFFFF
+        question = self._open[number] = Question(target, asyncio.get_running_loop().time(), first)
+        if what.kind in _STREAMS:
+            question.task = asyncio.create_task(self._stream(number, target), name=f"probe {what}")
+            return
+        try:
+            self._packets.ask(what, number, again=not first)
+        except OSError as error:  # no answer will come: that is what a lost packet looks like too
+            self._complain(f"{what}: {error.strerror}")
+
+    async def _stream(self, number: int, target: int) -> None:
+        try:
+            await self._streams.ask(self.probes.targets[target])
+        except ASK_ERRORS as error:
+            self._complain(f"{self.probes.targets[target]}: {error or type(error).__name__}")
+        else:
+            self._take(number)
+
+    def _complain(self, error: str) -> None:
+        if error != self._error:
+            self._error = error
+            log.info("a probe cannot be sent or is answered wrongly", family=self.probes.family, error=error)
+
+    def _take(self, what: int | IPAddress) -> None:
+        """An answer: to the question of that number, or of a next hop to the oldest question that waits for it."""
+        number: int | None = what if isinstance(what, int) else None
+        if number is None:
+            number = next((n for n, q in self._open.items() if self.probes.targets[q.target].address == what), None)
+        question = self._open.pop(number, None) if number is not None else None
+        if question is None:
+            return
+        self._answered.add(question.target)
+        if question.first:
+            rtt = asyncio.get_running_loop().time() - question.sent
+            self.track = after_question(self.track, question.target, rtt)
+
+    def _forget(self, now: float) -> None:
+        """Give up questions that are older than a failure takes: their answers would prove nothing any more."""
+        rounds = self.probes.rounds
+        limit = rounds.interval * rounds.fail_after
+        for number in [number for number, question in self._open.items() if now - question.sent > limit]:
+            question = self._open.pop(number)
+            if question.task is not None:
+                question.task.cancel()
+            if question.first:
+                self.track = after_question(self.track, question.target, None)
