@@ -182,4 +182,5 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         memory=Memory(marked, state.memory.npt, fares, selections, state.memory.wishes),
         problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks)),
         again_at=min(deadlines, default=None),
+        watch=firewall_routes.watch(uplinks.values(), dmz),
     )
