@@ -76,7 +76,7 @@ class Wire:
     def start(self, expression: str = "") -> None:
         """Capture anew; `expression` is tcpdump's filter."""
         self.stop()
-        argv = ["tcpdump", "-i", "line", "-U", "-s", "200", "-B", "16384", "-w", "/run/line.pcap", *expression.split()]
+        argv = ["tcpdump", "-i", "line", "-U", "-s", "400", "-B", "16384", "-w", "/run/line.pcap", *expression.split()]
         self._process = self._switch.popen(argv, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
         assert self._process.stderr is not None
         for line in self._process.stderr:
@@ -88,6 +88,10 @@ class Wire:
         """All that was seen so far, in tcpdump's words."""
         argv = ["tcpdump", "-r", "/run/line.pcap", "-n", "-e", *options]
         return self._switch.run(argv, check=False).stdout
+
+    def count(self, word: str) -> int:
+        """How many packets of PPPoE's discovery (PADI, PADT, …) were seen so far."""
+        return self.text("vlan and pppoed").count(word)
 
     def stop(self) -> str:
         """End the capture; its text."""
@@ -157,6 +161,14 @@ class Network(Lab):
         for name in CLIENT_VLANS:
             self.connect(name)
         self.wait_reached("laptop")
+
+    def story_so_far(self) -> str:
+        """What the router and the ISP say of themselves, for the report of a failure."""
+        text = ""
+        for name in ("kpn", "firewall"):
+            status = self.nodes[name].run(["routerctl", "status"], check=False, timeout=60)
+            text += f"--- {name}\n{status.stdout}{status.stderr}\n{self.logs(name)[-5000:]}\n"
+        return f"{text}--- pppd of the ISP\n{self.provider.log()[-3000:]}\n"
 
     def reach(self, name: str, family: int, protocol: Literal["tcp", "udp"] = "tcp") -> str | None:
         """The source that the internet sees of a client's question, None while there is no answer."""

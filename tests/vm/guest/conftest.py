@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.lab import Lab
 from tests.vm.network import Network
 
 OUT = Path("/mnt/out")
@@ -27,9 +28,9 @@ class _Running:
 def story() -> Iterator[Network]:
     """The whole network, a client already browsing over PPPoE. All that crosses the line is captured."""
     with Network() as network:
-        _Running.network = network
         network.wire.start()
         network.start_story()
+        _Running.network = network
         yield network
         _Running.network = None
 
@@ -38,12 +39,9 @@ def story() -> Iterator[Network]:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Save the router's view of a failure: the machine is gone when somebody reads about it."""
     report = yield
-    network = _Running.network
-    if report.failed and network:
-        text = ""
-        for name in ("kpn", "firewall"):
-            status = network.nodes[name].run(["routerctl", "status"], check=False, timeout=60)
-            text += f"--- {name}\n{status.stdout}{status.stderr}\n{network.logs(name)[-5000:]}\n"
-        text += f"--- pppd of the ISP\n{network.provider.log()[-3000:]}\n"
+    if report.failed and _Running.network:
+        (OUT / f"{item.name}.log").write_text(_Running.network.story_so_far())
+    elif report.failed and Lab.kept_logs:
+        text = "".join(f"--- {name}\n{text}\n" for name, text in Lab.kept_logs.items())
         (OUT / f"{item.name}.log").write_text(text)
     return report
