@@ -1,67 +1,77 @@
-"""A route that an advertisement told before the kernel took routes is asked for again."""
+"""Router solicitations, as they arrive at the other end of the link."""
 
 from __future__ import annotations
 
-import subprocess
+import asyncio
+import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl
-from tests.lab.netns import Namespace, netns, until
+from tests.lab.netns import Namespace, netns
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
-RADVD = """interface router {
-  AdvSendAdvert on; MinRtrAdvInterval 198; MaxRtrAdvInterval 600; AdvDefaultLifetime 0;
-  prefix fd00:1:2:99::/64 { };
-  route fd00:1:2::/48 { AdvRouteLifetime 1800; };
-};
-"""
 KEY = "net/ipv6/conf/dmz/accept_ra_rt_info_max_plen"
+SOLICITATION = 133
+ALL_ROUTERS = "ff02::2"
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Namespace]:
-    """A host whose `dmz` has heard a router's advertisement, and does not take routes from one."""
+def link() -> Iterator[tuple[Namespace, socket.socket]]:
+    """A host whose kernel solicits no router by itself, and what a router on its link `dmz` hears."""
     with netns("host") as host, netns("router") as router:
-        host.sh(f"ip link add dmz type veth peer name router netns {router.name}; echo 0 >/proc/sys/{KEY}")
-        quick = "echo 0 >/proc/sys/net/ipv6/conf/{0}/accept_dad; ip link set {0} up"
-        router.sh("echo 1 >/proc/sys/net/ipv6/conf/all/forwarding; " + quick.format("router"))
-        (tmp_path / "radvd.conf").write_text(RADVD)
-        (tmp_path / "radvd.conf").chmod(0o644)
-        argv = ("radvd", "-n", "-m", "stderr", "-C", str(tmp_path / "radvd.conf"), "-p", str(tmp_path / "pid"))
-        radvd = router.popen(*argv, stderr=subprocess.PIPE)
-        try:
-            host.sh(quick.format("dmz"))
-            wait_for(lambda: "fd00:1:2:99:" in host.sh("ip -6 addr show dev dmz"), 20, "the advertised prefix")
-            yield host
-        finally:
-            radvd.terminate()
-            radvd.communicate(timeout=10)
+        host.sh(f"ip link add dmz type veth peer name router netns {router.name}")
+        host.sh("cd /proc/sys/net/ipv6/conf/dmz; echo 0 >accept_dad; echo 0 >router_solicitations; ip link set dmz up")
+        router.sh("echo 0 >/proc/sys/net/ipv6/conf/router/accept_dad; ip link set router up")
+        wait_for(lambda: "fe80:" in host.sh("ip -6 addr show dev dmz -tentative"), 10, "a link-local address")
+        hears = router.call(_hears)
+        with hears:
+            yield host, hears
 
 
-def test_route_comes_once_it_is_asked_for(host: Namespace) -> None:
-    def route() -> str:
-        return host.sh("ip -6 route show fd00:1:2::/48")
-
-    async def main() -> None:
-        solicitor = Solicitor()
-        changed = Sysctl().apply(((KEY, "64"),))
-        assert changed == {KEY}
-        assert not route()
-        solicitor.ask("dmz")
-        await until(lambda: "proto ra" in route(), seconds=9)  # radvd by itself: 16 s apart
-        assert Sysctl().apply(((KEY, "64"),)) == frozenset()
-
-    host.run(main)
+def _hears() -> socket.socket:
+    raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+    index = socket.if_nametoindex("router")
+    membership = socket.inet_pton(socket.AF_INET6, ALL_ROUTERS) + index.to_bytes(4, "little")
+    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, membership)
+    raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+    raw.settimeout(10)
+    return raw
 
 
-def test_link_that_is_gone_is_no_error(host: Namespace) -> None:
+def _next_solicitation(raw: socket.socket) -> tuple[str, int]:
+    """Source and hop limit of the next one."""
+    while True:
+        message, ancillary, _, source = raw.recvmsg(2048, 64)
+        if message[0] == SOLICITATION:
+            return str(source[0]).partition("%")[0], int.from_bytes(ancillary[0][2], "little")
+
+
+def test_routers_hear_the_question_again_and_again(link: tuple[Namespace, socket.socket]) -> None:
+    host, hears = link
+
+    async def main() -> list[tuple[str, int]]:
+        Solicitor().ask("dmz", times=2)
+        return [await asyncio.to_thread(_next_solicitation, hears) for _ in range(2)]
+
+    for source, hop_limit in host.run(main):
+        assert source.startswith("fe80:")
+        assert hop_limit == 255  # RFC 4861 section 6.1.1: else it is ignored
+
+
+def test_link_that_is_gone_is_no_error(link: tuple[Namespace, socket.socket]) -> None:
     async def main() -> None:
         Solicitor().ask("nothere", times=1)
 
-    host.run(main)
+    link[0].run(main)
+
+
+def test_a_parameter_that_changed_is_told_once(link: tuple[Namespace, socket.socket]) -> None:
+    def write() -> list[frozenset[str]]:
+        return [Sysctl().apply(((KEY, "64"),)) for _ in range(2)]
+
+    assert link[0].call(write) == [{KEY}, set()]
