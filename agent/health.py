@@ -89,8 +89,11 @@ def after_round(track: Track, rounds: Rounds, *, answered: int, now: float) -> T
         return _judged(track, rounds)
     bad = min(track.bad + 1, rounds.fail_after)
     track = replace(track, bad=bad, good=0)
-    patient = rounds.doubt and not track.answered
-    return failed(track, rounds, now) if bad >= rounds.fail_after and not patient else _judged(track, rounds)
+    if bad < rounds.fail_after:
+        return _judged(track, rounds)
+    if rounds.doubt and not track.answered:
+        return track if track.up else replace(track, up=True, since=now)  # what never answers tells nothing
+    return failed(track, rounds, now)
 
 
 def failed(track: Track, rounds: Rounds, now: float) -> Track:
