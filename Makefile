@@ -11,18 +11,18 @@ packages:
 	@sh tests/packages.sh
 
 # Debian's own python3, because the nftables binding is Debian's python3-nftables.
-.venv/.done: pyproject.toml tests/packages.sh
+.venv/.done: pyproject.toml constraints.txt tests/packages.sh
 	@sh tests/packages.sh
 	@echo "making .venv"
 	@$(PYTHON) -m venv --system-site-packages .venv
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
 demo: setup
 	@$(BIN)/python -m tests.lab.demo
 
 test: setup check
-	@sh tests/packages.sh engine
+	@sh tests/packages.sh engine vm
 	@$(BIN)/pytest
 
 # The part that needs a kernel with PPP and VLANs, in a virtual machine made from packages.
