@@ -7,7 +7,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # What needs pydantic or YAML is imported by the command that needs it: dhcpcd's hook waits for `routerctl poke`.
@@ -45,6 +45,25 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what the agent of this container has applied, and what is wrong")
     status.add_argument("--json", action="store_true", help="the whole document")
     status.set_defaults(run=_status)
+
+    uplinks = commands.add_parser("uplinks", help="how the uplinks fare, what each network uses, and why (firewall)")
+    uplinks.add_argument("--json", action="store_true", help="the whole document")
+    uplinks.set_defaults(run=_uplinks)
+
+    why = commands.add_parser("why", help="which uplink a host would use, and why (firewall)")
+    why.add_argument("address", help="an address inside, or a host's name")
+    why.add_argument("destination", nargs="?", help="an address; default: anywhere outside")
+    why.add_argument("--json", action="store_true", help="the whole document")
+    why.set_defaults(run=_why)
+
+    uplink = commands.add_parser("uplink", help="wish something of an uplink; it holds over a restart (firewall)")
+    uplink.add_argument("uplink", metavar="NAME")
+    uplink.add_argument(
+        "wish",
+        choices=("drain", "enable", "prefer"),
+        help="drain: no new connections; prefer: before all others; enable: as configured, and back from a failure",
+    )
+    uplink.set_defaults(run=_uplink)
 
     schema = commands.add_parser("schema", help="the JSON Schema of the configuration, for editors")
     schema.set_defaults(run=_schema)
@@ -118,6 +137,35 @@ def _secrets(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _uplinks(arguments: argparse.Namespace) -> int:
+    from agent.uplinks_text import uplinks_text  # noqa: PLC0415
+
+    return _shown(_ask("uplinks"), uplinks_text, raw=arguments.json)
+
+
+def _why(arguments: argparse.Namespace) -> int:
+    from agent.uplinks_text import why_text  # noqa: PLC0415
+
+    reply = _ask("why", address=arguments.address, destination=arguments.destination)
+    return _shown(reply, why_text, raw=arguments.json)
+
+
+def _uplink(arguments: argparse.Namespace) -> int:
+    reply = _ask("uplink", uplink=arguments.uplink, wish=arguments.wish)
+    if reply is None:
+        return 1
+    return 0 if reply.get("ok") else _fail(str(reply.get("error", "the agent refused")))
+
+
+def _shown(reply: dict[str, object] | None, text: Callable[[dict[str, object], int], str], *, raw: bool) -> int:
+    if reply is None:
+        return 1
+    if "error" in reply:
+        return _fail(str(reply["error"]))
+    sys.stdout.write(json.dumps(reply, indent=2) + "\n" if raw else text(reply, _width()))
+    return 0
+
+
 def _tell(arguments: argparse.Namespace) -> int:
     reply = _ask(arguments.command)
     if reply is None:
@@ -139,12 +187,12 @@ def _health(_: argparse.Namespace) -> int:
     return _fail("failing: " + ", ".join(failing)) if failing else 0
 
 
-def _ask(command: str) -> dict[str, object] | None:
+def _ask(command: str, **more: object) -> dict[str, object] | None:
     from agent.drivers.control import ControlError, ask  # noqa: PLC0415
 
     path = Path(os.environ.get("ROUTER_RUN_DIR", "/run/router")) / "agent.sock"
     try:
-        return asyncio.run(ask(path, {"command": command}))
+        return asyncio.run(ask(path, {"command": command, **more}))
     except ControlError as error:
         _fail(f"{error}\nrun this in a container of the router; `dinitctl list` shows whether its agent is up")
         return None

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
 from agent import events as ev
+from agent import uplinks
 from agent.config import Settings
 from agent.desired import Problem
 from agent.place import Place
@@ -51,7 +52,7 @@ def table(agent: Running) -> dict[str, Command]:
         errors = agent.reload()
         return {"ok": not errors, "errors": errors}
 
-    return {"status": status, "poke": poke, "reload": reload}
+    return {"status": status, "poke": poke, "reload": reload, **uplinks.commands(agent)}
 
 
 async def answer(commands: Mapping[str, Command], request: Mapping[str, object]) -> Answer:

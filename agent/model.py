@@ -249,6 +249,10 @@ class Choice:
     ipv4: FamilyChoice
     ipv6: FamilyChoice
 
+    def of(self, family: Family) -> FamilyChoice:
+        """The choice of one family."""
+        return self.ipv4 if family == 4 else self.ipv6  # noqa: PLR2004
+
 
 @dataclass(frozen=True, slots=True)
 class PartStatus:

@@ -21,31 +21,32 @@ def _lines(document: Mapping[str, Any], width: int) -> Iterator[str]:
     facts = document["facts"]
     for topic, fact in sorted(facts.items()):
         label, text = _fact(topic, fact)
-        yield from _entry(label, text, width)
+        yield from entry(label, text, width)
     for name, peer in document["peers"].items():
         text = _peer(peer)
         if text:
-            yield from _entry(name, text, width)
+            yield from entry(name, text, width)
     failing = {name: part for name, part in document["parts"].items() if part["error"]}
     for name, part in failing.items():
-        yield from _entry("FAILING", f"{name}, for {_seconds(part['for'])}: {part['error']}", width)
+        yield from entry("FAILING", f"{name}, for {seconds(part['for'])}: {part['error']}", width)
         if part["hint"]:
-            yield from _entry("", part["hint"], width)
+            yield from entry("", part["hint"], width)
     for problem in document["problems"]:
-        yield from _entry("problem", f"{problem['part']}: {problem['message']}", width)
+        yield from entry("problem", f"{problem['part']}: {problem['message']}", width)
         if problem["hint"]:
-            yield from _entry("", problem["hint"], width)
+            yield from entry("", problem["hint"], width)
     if not failing:
-        yield from _entry("parts", "all work: " + " ".join(document["parts"]), width)
+        yield from entry("parts", "all work: " + " ".join(document["parts"]), width)
 
 
-def _entry(label: str, text: str, width: int) -> list[str]:
+def entry(label: str, text: str, width: int) -> list[str]:
+    """A labelled text in lines of at most `width` characters."""
     indent = " " * (LABEL + 2)
     first = f"  {label:<{LABEL - 1}} " if len(label) < LABEL else f"  {label} "
     return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False) or [first]
 
 
-def _fact(topic: str, fact: Mapping[str, Any]) -> tuple[str, str]:
+def _fact(topic: str, fact: Mapping[str, Any]) -> tuple[str, str]:  # noqa: PLR0911 - one case per topic
     match topic.split("/"):
         case ["uplink", "link"]:
             reach = " ".join(filter(None, (fact["ipv4"], fact["link_local"], fact["mac"])))
@@ -57,6 +58,9 @@ def _fact(topic: str, fact: Mapping[str, Any]) -> tuple[str, str]:
             return "IPv4", f"{fact['address']} via {fact['gateway'] or 'the link'}"
         case ["uplink", "ipv6"]:
             return "IPv6", _ipv6(fact)
+        case ["uplink", "health"]:
+            families = ((name, fact[key]) for key, name in (("ipv4", "IPv4"), ("ipv6", "IPv6")))
+            return "health", "; ".join(f"{name} {_health(health)}" for name, health in families if health)
         case ["uplink", "prefix", _]:
             return "prefix", f"{fact['prefix']} delegated"
         case ["choice", network]:
@@ -79,6 +83,12 @@ def _ipv6(fact: Mapping[str, Any]) -> str:
     return text + (f"; NAT66 by {fact['nat66']}" if fact["nat66"] else "")
 
 
+def _health(health: Mapping[str, Any]) -> str:
+    word = ("degraded" if health["degraded"] else "up") if health["up"] else "DOWN"
+    loss = f", {health['loss'] * 100:.0f}% lost" if health["loss"] is not None else ""
+    return word + loss + (f", {health['rtt'] * 1000:.1f} ms" if health["rtt"] is not None else "")
+
+
 def _choice(choice: Mapping[str, Any]) -> str:
     return f"{choice['uplink'] or 'NONE'} ({choice['why']})"
 
@@ -92,7 +102,8 @@ def _peer(peer: Mapping[str, Any]) -> str:
     return text + (f", IPv6 {_ipv6(peer['ipv6'])}" if peer["ipv6"] else ", no IPv6")
 
 
-def _seconds(seconds: float) -> str:
-    if seconds < 90:  # noqa: PLR2004 - below, seconds read best
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004
+def seconds(value: float) -> str:
+    """A time as people say it."""
+    if value < 90:  # noqa: PLR2004 - below, seconds read best
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"  # noqa: PLR2004

@@ -1,8 +1,9 @@
 """What must survive a restart, as JSON files below the state directory, each written whole or not at all.
 
 `npt.json`, `marks.json` and `choice.json` hold `Memory`; `peers.json` the last facts of other nodes, for a firewall
-that starts without its broker. A file that cannot be read is put aside as `<file>.broken` and reported: it never stops a start.
-Deadlines are CLOCK_BOOTTIME: they are stored with the boot's id; after a reboot what remained then counts from now.
+that starts without its broker. A file that cannot be read is put aside as `<file>.broken` and reported: it never stops
+a start. Deadlines are CLOCK_BOOTTIME: they are stored with the boot's id; after a reboot what remained then counts from
+now.
 """
 
 from __future__ import annotations
@@ -46,14 +47,13 @@ class MemoryStore:
         """Keep it. Raises OSError."""
         self._write("marks.json", dict(sorted(memory.marks.items())))
         self._write("npt.json", dict(sorted(memory.npt.items())))
-        parts: dict[str, Mapping[str, Standing] | Mapping[str, Selection] | Mapping[str, Wish]] = {
-            "standings": memory.standings,
-            "selections": memory.selections,
-            "wishes": memory.wishes,
+        document: dict[str, object] = {
+            "standings": {key: asdict(standing) for key, standing in sorted(memory.standings.items())},
+            "selections": {key: asdict(selection) for key, selection in sorted(memory.selections.items())},
+            "wishes": {key: asdict(wish) for key, wish in sorted(memory.wishes.items())},
         }
-        if any(parts.values()) or (self._directory / "choice.json").exists():
-            plain = {name: {key: asdict(value) for key, value in sorted(part.items())} for name, part in parts.items()}
-            self._write("choice.json", {"boot": self._boot, **plain})
+        if any(document.values()) or (self._directory / "choice.json").exists():
+            self._write("choice.json", {"boot": self._boot, **document})
 
     def save_peers(self, peers: Mapping[str, Peer], now: float) -> None:
         """Keep what other nodes said. Raises OSError."""

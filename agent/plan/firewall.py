@@ -11,7 +11,7 @@ from agent.config.settings import FIREWALL, INTERNET, Settings
 from agent.desired import Document, Plan, Problem, Publication, WantedAddress
 from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, KeaDhcp4Config, Steer
 from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
-from agent.plan import firewall_routes, firewall_services, flows, marks, networks, rules
+from agent.plan import firewall_routes, firewall_services, flows, lists, marks, networks, rules
 from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
 from agent.plan.firewall_uplinks import UplinkView, views
@@ -51,15 +51,16 @@ class _Static:
 
 
 @lru_cache(maxsize=8)
-def _static(
+def _static(  # noqa: PLR0917 - together they are the key of the cache
     same: _Same,
     links: tuple[tuple[str, Link], ...],
     devices: tuple[tuple[str, str], ...],
     closed: tuple[str, ...],
     marked: tuple[tuple[str, int], ...],
+    utc_offset: int,
 ) -> _Static:
     settings, found = same.settings, dict(links)
-    policy = rules.policy(settings, dict(devices), closed)
+    policy = rules.policy(settings, dict(devices), closed, utc_offset)
     steers = ((pair.source, rule.steer) for pair in policy.pairs for rule in pair.rules if rule.steer is not None)
     return _Static(
         policy=policy,
@@ -85,7 +86,7 @@ def _choice(
     found: tuple[Choice, ...], family: Family, devices: Mapping[str, str], uplinks: Mapping[str, UplinkView]
 ) -> tuple[tuple[str, int], ...]:
     """(device, mark) of one family."""
-    picked = ((c.network, (c.ipv4 if family == 4 else c.ipv6).uplink) for c in found)  # noqa: PLR2004
+    picked = ((c.network, c.of(family).uplink) for c in found)
     return tuple((devices[network], uplinks[name].mark) for network, name in picked if name is not None)
 
 
@@ -105,7 +106,7 @@ def _balances(settings: Settings, found: tuple[Choice, ...], uplinks: Mapping[st
     """What uplinks share now."""
     for choice in found:
         for family in FAMILIES:
-            shares = (choice.ipv4 if family == 4 else choice.ipv6).shares  # noqa: PLR2004
+            shares = choice.of(family).shares
             if shares:
                 marked = tuple((uplinks[name].mark, weight) for name, weight in shares)
                 sticky = settings.networks[choice.network].balance == "source"
@@ -139,7 +140,12 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     dmz = links.get(settings.transit_name or "")
     marked, problems = marks.allocate(state.memory.marks, settings.uplinks_by_priority())
     static = _static(
-        _Same(settings), tuple(links.items()), tuple(devices.items()), _closed(roles), tuple(marked.items())
+        _Same(settings),
+        tuple(links.items()),
+        tuple(devices.items()),
+        _closed(roles),
+        tuple(marked.items()),
+        state.utc_offset,
     )
     uplinks, wrong = views(settings, state, now, dmz, marked)
     fares = standings(state.memory, uplinks, now)
@@ -161,11 +167,12 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             steered4=tuple(_steered(static, 4, devices, uplinks, out)),
             steered6=tuple(_steered(static, 6, devices, uplinks, out)),
             balances=tuple(_balances(settings, found, uplinks)),
+            lists=lists.sets(settings, state),
         ),
         links=networks.wanted_links(roles),
         addresses=static.addresses,
         routes=static.routes | firewall_routes.routes(uplinks.values(), dmz),
-        rules=static.rules,
+        rules=static.rules | firewall_routes.own(settings.transit_name, found, uplinks),
         neighbours=firewall_routes.neighbours(uplinks.values(), dmz),
         sysctls=static.sysctls,
         # An empty radvd.conf is a syntax error: without a link there is none.
@@ -180,7 +187,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         flows=(*flows.failed(static.orders, uplinks, found), *behind),
         facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
         memory=Memory(marked, state.memory.npt, fares, selections, state.memory.wishes),
-        problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks)),
+        problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks), *lists.problems(settings, state)),
         again_at=min(deadlines, default=None),
         watch=firewall_routes.watch(uplinks.values(), dmz),
     )

@@ -33,9 +33,8 @@ def failed(
 
     An uplink of which nothing was heard is not down (we may have just begun).
     """
-    targets: dict[Family, frozenset[str]] = {
-        4: frozenset(choice.network for choice in found if choice.ipv4.uplink is not None),
-        6: frozenset(choice.network for choice in found if choice.ipv6.uplink is not None),
+    targets = {
+        family: {choice.network for choice in found if choice.of(family).uplink is not None} for family in FAMILIES
     }
     for uplink in uplinks.values():
         for family in FAMILIES:
