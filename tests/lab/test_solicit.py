@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -27,7 +29,9 @@ def link() -> Iterator[tuple[Namespace, socket.socket]]:
         host.sh(f"ip link add dmz type veth peer name router netns {router.name}")
         host.sh("cd /proc/sys/net/ipv6/conf/dmz; echo 0 >accept_dad; echo 0 >router_solicitations; ip link set dmz up")
         router.sh("echo 0 >/proc/sys/net/ipv6/conf/router/accept_dad; ip link set router up")
-        wait_for(lambda: "fe80:" in host.sh("ip -6 addr show dev dmz -tentative"), 10, "a link-local address")
+        for space, device in ((host, "dmz"), (router, "router")):
+            shown = partial(space.sh, f"ip -6 addr show dev {device} -tentative; ip link show dev {device}")
+            wait_for(lambda shown=shown: {"fe80", "UP"} <= set(re.findall(r"\w+", shown())), 10, f"{device} to be up")  # type: ignore[misc]
         hears = router.call(_hears)
         with hears:
             yield host, hears
