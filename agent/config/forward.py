@@ -28,6 +28,11 @@ class Forward(Noun):
     udp: PortList = Field(default=(), description="UDP ports outside, likewise")
     to: str = Field(description="the host inside; it needs an `ipv4`")
     to_port: Port | None = Field(default=None, description="first port inside when it differs from outside")
+    from_: Many[str] = Field(
+        default=(),
+        alias="from",
+        description="who may use it: networks, addresses, prefixes, lists of `addresses`; default: everybody",
+    )
     uplinks: Many[str] | None = Field(default=None, description="only at these; default: at every uplink")
 
     @property

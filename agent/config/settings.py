@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.config import plan6
+from agent.config.address_list import AddressList
 from agent.config.base import Many
 from agent.config.bus import Bus
 from agent.config.dns import Dns
@@ -20,7 +21,7 @@ from agent.config.host import DockerHost, Host
 from agent.config.log import Log
 from agent.config.network import Network
 from agent.config.preference import Failback, Preference
-from agent.config.rule import Rule
+from agent.config.rule import Policy, Rule
 from agent.config.site import Site
 from agent.config.uplink import DynamicIPv6, Uplink, WireguardUplink
 
@@ -42,7 +43,9 @@ class Settings(BaseSettings):
     uplinks: Mapping[str, Uplink] = Field(default={}, description="ingresses, by name of their node")
     docker_hosts: Mapping[str, DockerHost] = Field(default={}, description="VMs that run containers, by name")
     hosts: Mapping[str, Host] = Field(default={}, description="machines, by name")
+    lists: Mapping[str, AddressList] = Field(default={}, description="addresses under a name, for rules")
     rules: Many[Rule] = Field(default=(), description="first match wins; what no rule names is dropped")
+    policies: Many[Policy] = Field(default=(), description="what is done with what no rule names, where not dropped")
     forwards: Mapping[str, Forward] = Field(default={}, description="port forwards of IPv4, by name")
     dns: Dns = Field(default=Dns.model_construct(forwarders=(), ddns=False), description="names for the networks")
     log: Log = Field(default=Log.model_construct(level="info", format="auto"), description="logging of the agents")

@@ -20,14 +20,31 @@ RULED = 0x200
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All criteria given must hold. `source_mac`: lower case. `ports`: (first, last) of `protocol`."""
+    """All criteria given must hold. `source_mac`: lower case. `protocol`: as nft names it, or its number.
+
+    `ports`: (first, last), of TCP and UDP. `types`: of ICMP and ICMPv6. `source_list`, `destination_list`: names of
+    lists whose addresses of `family` are meant.
+    """
 
     family: Family | None = None
     sources: tuple[IPNetwork, ...] = ()
     source_mac: str = ""
     destinations: tuple[IPNetwork, ...] = ()
-    protocol: Literal["", "tcp", "udp"] = ""
+    protocol: str = ""
     ports: tuple[tuple[int, int], ...] = ()
+    types: tuple[int, ...] = ()
+    source_list: str = ""
+    destination_list: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """New connections per `unit`; `burst` at once; `per_source`: for each source address by itself."""
+
+    number: int
+    unit: Literal["second", "minute", "hour", "day"]
+    burst: int
+    per_source: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +60,9 @@ class Steer:
 class FilterRule:
     """A rule of the configuration between two zones: it holds when one of `matches` does.
 
-    `counter`: a name that all parts of one rule share, so that it is counted once per connection.
+    `counter`: a name that all parts of one rule share, so that it is counted once per connection. `note`: a text for
+    its log lines. `window`: (day, first, last second) in UTC when it holds, Sunday 0; None for
+    always.
     """
 
     counter: str
@@ -51,15 +70,34 @@ class FilterRule:
     matches: tuple[Match, ...]
     log: bool = False
     steer: Steer | None = None
+    note: str = ""
+    limit: Limit | None = None
+    window: tuple[tuple[int, int, int], ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSet:
+    """The addresses of a list, disjoint."""
+
+    name: str
+    networks: tuple[IPNetwork, ...] = ()
+
+    def __hash__(self) -> int:
+        """Cheap: it may have thousands of entries, and is the key of a cache at every event."""
+        return hash((self.name, len(self.networks)))
 
 
 @dataclass(frozen=True, slots=True)
 class ZonePair:
-    """The rules for new connections from one zone to another; first match wins, the rest is dropped."""
+    """The rules for new connections from one zone to another; first match wins, the rest is dropped.
+
+    `policy`: what is done with the rest instead, after the forwards.
+    """
 
     source: str
     destination: str
     rules: tuple[FilterRule, ...]
+    policy: FilterRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +146,7 @@ class FirewallPolicy:
     local_outside: bool = False
     outside6: tuple[IPv6Address, ...] = ()
     balanced: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         """Cheap: a policy is the key of a cache at every event, and few exist."""
@@ -139,6 +178,7 @@ class FirewallTable(Table):
     ingress: tuple[tuple[str, int], ...] = ()
     external4: tuple[tuple[IPv4Network, int], ...] = ()
     external6: tuple[tuple[IPv6Network, int], ...] = ()
+    lists: tuple[AddressSet, ...] = ()
     steered4: tuple[tuple[str, Steer, int], ...] = ()
     steered6: tuple[tuple[str, Steer, int], ...] = ()
     balances: tuple[Balance, ...] = ()

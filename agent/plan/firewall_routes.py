@@ -35,10 +35,10 @@ def own(transit: str | None, found: Iterable[Choice], uplinks: Mapping[str, Upli
     """The router's own packets (names it resolves, time) go out as the transit network does; its replies bear marks."""
     rules = set()
     for choice in found:
-        if choice.network == transit:
-            for family, picked in ((4, choice.ipv4.uplink), (6, choice.ipv6.uplink)):
-                if picked in uplinks:
-                    rules.add(PolicyRule(family, OWN_PRIORITY, table(uplinks[picked].mark), iif="lo"))  # type: ignore[arg-type]
+        picked: tuple[tuple[Family, str | None], ...] = ((4, choice.ipv4.uplink), (6, choice.ipv6.uplink))
+        for family, name in picked if choice.network == transit else ():
+            if name is not None and name in uplinks:
+                rules.add(PolicyRule(family, OWN_PRIORITY, table(uplinks[name].mark), iif="lo"))
     return frozenset(rules)
 
 

@@ -7,15 +7,15 @@ Chains are named `<place>_<zone>[_<zone>]`: no such name is a keyword of nft.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
 from agent.desired import Ruleset
-from agent.desired.firewall import PINNED, FirewallPolicy, FirewallTable
+from agent.desired.firewall import PINNED, AddressSet, FirewallPolicy, FirewallTable
 from agent.render.nft_firewall_filter import forward_chains
 from agent.render.nft_firewall_local import input_chains, output_chains
-from agent.render.nft_firewall_rules import counters
+from agent.render.nft_firewall_rules import counters, meters
 from agent.render.nft_firewall_uplinks import balance_chains, choosers, dispatch, elements
 from agent.render.nft_text import braced, quoted, sized_set
 
@@ -52,6 +52,8 @@ def _sets(policy: FirewallPolicy) -> list[str]:
         sized_set("transit6", "ipv6_addr", transit6),
         sized_set("bogons4", "ipv4_addr", BOGONS4),
         sized_set("bogons6", "ipv6_addr", BOGONS6),
+        *(f"set list4_{name} {{ type ipv4_addr; flags interval; }}" for name in policy.lists),
+        *(f"set list6_{name} {{ type ipv6_addr; flags interval; }}" for name in policy.lists),
         sized_set("forwards4", "ipv4_addr . inet_proto . inet_service", forwards, counter=True),
     ]
 
@@ -124,7 +126,7 @@ def _marks(policy: FirewallPolicy) -> Iterable[list[str]]:
 @lru_cache(maxsize=8)
 def skeleton(policy: FirewallPolicy) -> str:
     """The complete script, without the elements that events change."""
-    blocks: list[str] = [*_sets(policy), *counters(policy)]
+    blocks: list[str] = [*_sets(policy), *counters(policy), *meters(policy)]
     for part in (_spoof, _marks, forward_chains, input_chains, output_chains):
         for chain in part(policy):
             blocks += chain
@@ -138,6 +140,15 @@ def _key(network: object) -> str:
     return text.removesuffix("/32") if "." in text else text.removesuffix("/128")
 
 
+@lru_cache(maxsize=64)
+def list_elements(found: AddressSet) -> Mapping[str, MappingProxyType[str, str]]:
+    """The elements of a list's two sets. The same object for the same list: a driver need not compare them."""
+    return {
+        f"list{family}_{found.name}": MappingProxyType({_key(n): "" for n in found.networks if n.version == family})
+        for family in (4, 6)
+    }
+
+
 def render_firewall(table: FirewallTable) -> Ruleset:
     """The firewall's ruleset. The skeleton is cached: an event costs the elements."""
     # What enters by an ingress, or goes to an uplink's own address, can take no other.
@@ -147,4 +158,6 @@ def render_firewall(table: FirewallTable) -> Ruleset:
         "ext6": {_key(network): f"{mark | PINNED:#x}" for network, mark in table.external6},
     }
     frozen = {name: MappingProxyType(dict(sorted(found.items()))) for name, found in (pinned | elements(table)).items()}
+    for found in table.lists:
+        frozen |= list_elements(found)
     return Ruleset(skeleton(table.policy), MappingProxyType(frozen), balance_chains(table))

@@ -28,7 +28,7 @@ class _Forward:
     def _between(self, source: Zone, destination: Zone) -> Iterator[list[str]]:
         if not self.pairs.has(source.name, destination.name):
             return
-        lines = [*self.pairs.rules(source.name, destination.name), "counter drop"]
+        lines = [*self.pairs.rules(source.name, destination.name), *self.pairs.rest(source.name, destination.name)]
         yield chain(f"fwd_{source.name}_{destination.name}", lines)
 
     def _outward(self, source: Zone) -> Iterator[list[str]]:
@@ -46,7 +46,7 @@ class _Forward:
                 "meta mark & 0xff == 0 counter drop",
                 "ct mark set meta mark & 0x3ff",
                 *self.pairs.rules(source.name, INTERNET),
-                "counter drop",
+                *self.pairs.rest(source.name, INTERNET),
             ],
         )
 
@@ -63,7 +63,7 @@ class _Forward:
                 "ct mark set meta mark & 0x3ff",
                 *self.pairs.rules(INTERNET, destination.name),
                 *(accepted if destination.name in self.pairs.forwarded else []),
-                "counter drop",
+                *self.pairs.rest(INTERNET, destination.name),
             ],
         )
 

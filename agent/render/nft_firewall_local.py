@@ -31,11 +31,12 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
             foreign = f"goto in_{INTERNET}" if pairs.has(INTERNET, FIREWALL) else "counter drop"
             outside = [f"ip saddr != @transit4 {foreign}", f"ip6 saddr != @transit6 {foreign}"]
         name = zone.name
-        lines = [*_opened(zone), *outside, *ping, *pairs.rules(zone.name, FIREWALL), "counter drop"]
+        lines = [*_opened(zone), *outside, *ping, *pairs.rules(name, FIREWALL), *pairs.rest(name, FIREWALL)]
         dispatch.append(f"{quoted(zone.device)} : goto in_{name}")
         yield chain(f"in_{name}", lines)
     if pairs.has(INTERNET, FIREWALL):
-        lines = ["meta mark & 0xff == 0 counter drop", *pairs.rules(INTERNET, FIREWALL), "counter drop"]
+        ruled = [*pairs.rules(INTERNET, FIREWALL), *pairs.rest(INTERNET, FIREWALL)]
+        lines = ["meta mark & 0xff == 0 counter drop", *ruled]
         yield chain(f"in_{INTERNET}", lines)
     bus = [f"tcp dport {policy.bus_port} accept"] if policy.bus_port is not None else []
     yield [
@@ -54,12 +55,17 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
 def output_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
     """The router itself may send what no rule forbids it; never a redirect (IPv6 has no sysctl for that)."""
     pairs = Pairs(policy)
-    closing = any(p.source == FIREWALL and any(r.action != "accept" for r in p.rules) for p in policy.pairs)
+    closing = any(
+        rule is not None and rule.action != "accept"
+        for pair in policy.pairs
+        if pair.source == FIREWALL
+        for rule in (*pair.rules, pair.policy)
+    )
     dispatch: list[str] = []
     for zone in (*policy.zones, policy.transit) if closing else ():
-        lines = pairs.rules(FIREWALL, zone.name)
+        lines = [*pairs.rules(FIREWALL, zone.name), *pairs.rest(FIREWALL, zone.name, ())]
         if zone is policy.transit:
-            far = pairs.rules(FIREWALL, INTERNET)
+            far = [*pairs.rules(FIREWALL, INTERNET), *pairs.rest(FIREWALL, INTERNET, ())]
             yield chain(f"self_{INTERNET}", far)
             outside = f"goto self_{INTERNET}"
             lines = [f"ip daddr != @transit4 {outside}", f"ip6 daddr != @transit6 {outside}", *lines]

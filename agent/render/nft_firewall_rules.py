@@ -5,53 +5,108 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent.desired.firewall import INTERNET, FilterRule, FirewallPolicy, Match, ZonePair
-from agent.model import IPNetwork
+from agent.model import Family, IPNetwork
 from agent.render.nft_text import braced
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "reject with icmpx admin-prohibited"}
 STATE = "ct state vmap { invalid : drop, established : accept, related : accept }"
 LOG_LIMIT = "limit rate 10/second burst 20 packets"
+LOG_GROUP = 1  # of ulogd: what the kernel logs itself is not seen in a container
+# How long a source is remembered: as long as its rate may speak of.
+_REMEMBER = {"second": "1m", "minute": "5m", "hour": "2h", "day": "2d"}
 
 
 def counters(policy: FirewallPolicy) -> list[str]:
-    """One counter per rule of the configuration."""
-    names = {rule.counter for pair in policy.pairs for rule in pair.rules}
+    """One counter per rule and policy of the configuration."""
+    names = {rule.counter for pair in policy.pairs for rule in (*pair.rules, pair.policy) if rule is not None}
     return [f"counter {name} {{ }}" for name in sorted(names, key=lambda name: (len(name), name))]
 
 
-def _addresses(side: str, networks: tuple[IPNetwork, ...]) -> list[str]:
+def meters(policy: FirewallPolicy) -> list[str]:
+    """The sets that count by source, filled by packets: an entry goes when a source has been quiet for a while."""
+    rules = {rule.counter: rule for pair in policy.pairs for rule in pair.rules if rule.limit and rule.limit.per_source}
+    return [
+        f"set {name}_{kind} {{ type {kind}_addr; size 65535; flags dynamic,timeout;"
+        f" timeout {_REMEMBER[rule.limit.unit]}; }}"
+        for name, rule in sorted(rules.items(), key=lambda item: (len(item[0]), item[0]))
+        for kind in ("ipv4", "ipv6")
+        if rule.limit is not None
+    ]
+
+
+def _addresses(side: str, family: Family | None, networks: tuple[IPNetwork, ...], list_name: str) -> list[str]:
+    word = "ip" if family == 4 else "ip6"  # noqa: PLR2004
+    if list_name:
+        return [f"{word} {side} @list{family}_{list_name}"]
     if not networks:
         return []
-    family = "ip" if networks[0].version == 4 else "ip6"  # noqa: PLR2004
-    texts = [str(network).removesuffix("/32" if family == "ip" else "/128") for network in networks]
-    return [f"{family} {side} {texts[0] if len(texts) == 1 else braced(texts)}"]
+    texts = [str(network).removesuffix("/32" if family == 4 else "/128") for network in networks]  # noqa: PLR2004
+    return [f"{word} {side} {texts[0] if len(texts) == 1 else braced(texts)}"]
 
 
-def _ports(match: Match) -> list[str]:
-    if not match.protocol:
-        return []
-    if not match.ports:
-        return [f"meta l4proto {match.protocol}"]
-    texts = [str(first) if first == last else f"{first}-{last}" for first, last in match.ports]
-    return [f"{match.protocol} dport {texts[0] if len(texts) == 1 else braced(texts)}"]
+def _one_or_set(texts: list[str]) -> str:
+    return texts[0] if len(texts) == 1 else braced(texts)
 
 
-def criteria(match: Match) -> str:
-    """The criteria of a match, with a space behind each."""
+def _protocol(match: Match) -> list[str]:
+    if match.types:
+        word = "icmp" if match.protocol == "icmp" else "icmpv6"
+        return [f"{word} type {_one_or_set([str(number) for number in match.types])}"]
+    if match.ports:
+        texts = [str(first) if first == last else f"{first}-{last}" for first, last in match.ports]
+        return [f"{match.protocol} dport {_one_or_set(texts)}"]
+    return [f"meta l4proto {match.protocol}"] if match.protocol else []
+
+
+def criteria(match: Match, rule: FilterRule | None = None) -> str:
+    """The criteria of a match, with a space behind each; those of its rule's time window as well."""
     parts = [f"ether saddr {match.source_mac}"] if match.source_mac else []
-    if match.family is not None and not match.sources and not match.destinations:
+    sources = _addresses("saddr", match.family, match.sources, match.source_list)
+    destinations = _addresses("daddr", match.family, match.destinations, match.destination_list)
+    if match.family is not None and not sources and not destinations:
         parts.append(f"meta nfproto ipv{match.family}")
-    parts += _addresses("saddr", match.sources) + _addresses("daddr", match.destinations) + _ports(match)
+    parts += sources + destinations + _protocol(match)
+    if rule is not None and rule.window is not None:
+        spans = (f"{day} . {first}-{last}" for day, first, last in rule.window)
+        parts.append(f"meta day . meta hour {braced(spans)}")
     return "".join(f"{part} " for part in parts)
 
 
-def rule_lines(rule: FilterRule) -> Iterator[str]:
-    """The nft rules of one rule. A log line has a limit of its own: a flood is dropped or accepted, not written."""
+def _limits(match: Match, rule: FilterRule) -> Iterator[str]:
+    """The rate of a rule, as criteria: for each family by itself where sources are counted."""
+    limit = rule.limit
+    if limit is None:
+        yield ""
+        return
+    rate = f"limit rate {limit.number}/{limit.unit} burst {limit.burst} packets"
+    if not limit.per_source:
+        yield f"{rate} "
+        return
+    for family, word in ((4, "ip"), (6, "ip6")):
+        if match.family in {None, family}:
+            yield f"update @{rule.counter}_ipv{family} {{ {word} saddr {rate} }} "
+
+
+def log_lines(found: str, rule: FilterRule, pair: str) -> Iterator[str]:
+    """A line for ulogd. It has a limit of its own: a flood is dropped or accepted, not written."""
+    if rule.log:
+        note = f" {rule.note}" if rule.note else ""
+        yield f'{found}{LOG_LIMIT} log group {LOG_GROUP} prefix "{pair} {rule.counter} {rule.action}{note}: "'
+
+
+def rule_lines(rule: FilterRule, pair: str) -> Iterator[str]:
+    """The nft rules of one rule between two zones, `pair` in words."""
     for match in rule.matches:
-        found = criteria(match)
-        if rule.log:
-            yield f'{found}{LOG_LIMIT} log prefix "{rule.counter} {rule.action}: "'
-        yield f"{found}counter name {rule.counter} {_VERDICTS[rule.action]}"
+        found = criteria(match, rule)
+        for limit in _limits(match, rule):
+            if limit and rule.log:
+                # What is over the limit is not logged either: one rule, which does all.
+                note = f" {rule.note}" if rule.note else ""
+                log = f'log group {LOG_GROUP} prefix "{pair} {rule.counter} {rule.action}{note}: " '
+                yield f"{found}{limit}{log}counter name {rule.counter} {_VERDICTS[rule.action]}"
+                continue
+            yield from log_lines(found, rule, pair)
+            yield f"{found}{limit}counter name {rule.counter} {_VERDICTS[rule.action]}"
 
 
 def chain(name: str, lines: Iterable[str]) -> list[str]:
@@ -77,7 +132,15 @@ class Pairs:
     def rules(self, source: str, destination: str) -> list[str]:
         """The rules of a pair, as nft lines."""
         pair = self._pairs.get((source, destination))
-        return [line for rule in pair.rules for line in rule_lines(rule)] if pair is not None else []
+        words = f"{source}>{destination}"
+        return [line for rule in pair.rules for line in rule_lines(rule, words)] if pair is not None else []
+
+    def rest(self, source: str, destination: str, otherwise: tuple[str, ...] = ("counter drop",)) -> list[str]:
+        """What is done with that which no rule of a pair matches."""
+        pair = self._pairs.get((source, destination))
+        if pair is None or pair.policy is None:
+            return [*otherwise]
+        return [*rule_lines(pair.policy, f"{source}>{destination}")]
 
     def goto(self, place: str, source: str, destination: str) -> str:
         """The way to a pair's chain; a drop where it has none."""

@@ -47,6 +47,8 @@ def choosers(policy: FirewallPolicy) -> Iterable[list[str]]:
         yield chain(f"choose_{zone.name}", ["meta mark set 0x0", *shared, *_CHOICE])
         lines = []
         for rule in rules:
+            if rule.limit is not None and rule.steer is None:
+                continue  # what is over its limit goes on to the next rule
             target = f"choose_{zone.name}"
             if rule.steer is not None:
                 target = f"{rule.counter}_{zone.name}"
@@ -59,7 +61,7 @@ def choosers(policy: FirewallPolicy) -> Iterable[list[str]]:
                         "meta mark set 0x0 accept" if rule.steer.only else f"goto choose_{zone.name}",
                     ],
                 )
-            lines += [f"{criteria(match)}goto {target}" for match in rule.matches]
+            lines += [f"{criteria(match, rule)}goto {target}" for match in rule.matches]
         yield chain(f"uplink_{zone.name}", [*lines, f"goto choose_{zone.name}"])
 
 

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +27,7 @@ from agent.desired import Plan
 from agent.desired.firewall import FirewallTable
 from agent.model import (
     Link,
+    ListContent,
     Peer,
     PolicyRule,
     Route,
@@ -88,6 +90,8 @@ class World:
     stack: ExitStack
     peers: dict[str, Peer] = field(default_factory=dict)
     applied: Plan | None = None
+    lists: dict[str, ListContent] = field(default_factory=dict)
+    utc_offset: int = 0
 
     def sh(self, name: str, script: str) -> str:
         """Shell lines inside a namespace."""
@@ -147,7 +151,13 @@ class World:
             link["ifindex"]: Link(link["ifindex"], link["ifname"], mac=link.get("address", ""), up=True, carrier=True)
             for link in json.loads(self.sh("fw", "ip -j link"))
         }
-        return State(synced=True, links=MappingProxyType(links), peers=MappingProxyType(dict(self.peers)))
+        return State(
+            synced=True,
+            links=MappingProxyType(links),
+            peers=MappingProxyType(dict(self.peers)),
+            lists=MappingProxyType(dict(self.lists)),
+            utc_offset=self.utc_offset,
+        )
 
     def plan(self) -> Plan:
         """The firewall's plan now."""
@@ -173,6 +183,7 @@ class World:
         same = old is not None and isinstance(old.nft, FirewallTable) and old.nft.policy == plan.nft.policy
         self.nft(plan.nft, elements_only=same)
         gone = [f"ip -{r.destination.version} route del {_route(r, links)}" for r in before - plan.routes]
+        gone += [f"ip -{r.family} rule del {_rule(r)}" for r in (old.rules if old else frozenset()) - plan.rules]
         self.sh("fw", "\n".join(gone))
         self.applied = plan
         return plan
@@ -182,11 +193,11 @@ class World:
         ruleset = render_firewall(table)
         text = "" if elements_only else ruleset.skeleton
         for name, elements in ruleset.elements.items():
-            text += f"flush map inet router {name}\n"
-            text += "".join(f"add element inet router {name} {{ {k} : {v} }}\n" for k, v in elements.items())
-        done = self.spaces["fw"].call(
-            lambda: subprocess.run(["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False)
-        )
+            text += f"flush {'set' if name.startswith('list') else 'map'} inet router {name}\n"
+            pairs = (f"{key} : {value}" if value else key for key, value in elements.items())
+            text += "".join(f"add element inet router {name} {{ {pair} }}\n" for pair in pairs)
+        run = partial(subprocess.run, ["nft", "-f", "-"], input=text, text=True, capture_output=True, check=False)
+        done = self.spaces["fw"].call(run)
         assert done.returncode == 0, done.stderr
 
     def change(self, name: str, **facts: Any) -> Plan:
@@ -212,14 +223,15 @@ def _route(route: Route, links: dict[int, str]) -> str:
 def _rule(rule: PolicyRule) -> str:
     mark = f" fwmark {rule.fwmark}/{rule.fwmask}" if rule.fwmark is not None else ""
     suppress = "" if rule.suppress_prefixlength is None else f" suppress_prefixlength {rule.suppress_prefixlength}"
-    return f"priority {rule.priority}{mark} lookup {rule.table}{suppress} protocol 98"
+    iif = f" iif {rule.iif}" if rule.iif else ""
+    return f"priority {rule.priority}{iif}{mark} lookup {rule.table}{suppress} protocol 98"
 
 
 @contextmanager
-def firewall_world(directory: Path) -> Iterator[World]:
+def firewall_world(directory: Path, config: str = CONFIG) -> Iterator[World]:
     """The world with both uplinks up and the firewall's plan applied; nothing of it stays behind."""
     path = directory / "router.yaml"
-    path.write_text(CONFIG)
+    path.write_text(config)
     with ExitStack() as stack:
         names = ("net", "kpn", "odido", "sw", "fw", "host", "nas", "cam", "node")
         spaces = {name: stack.enter_context(netns(name)) for name in names}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.config.cross import bus, forwards, hosts, interfaces, names, networks, prefix, rules, transit, uplinks
+from agent.config.cross import bus, forwards, hosts, interfaces, lists, names, networks, prefix, rules, transit, uplinks
 from agent.config.finding import Complaint
 from agent.config.settings import Settings
 
@@ -17,6 +17,7 @@ _CHECKS = (
     interfaces.check,
     uplinks.check,
     hosts.check,
+    lists.check,
     rules.check,
     forwards.check,
 )

@@ -12,7 +12,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,14}")
 # Words of rules, roles of interfaces, and names that sysctl keeps for itself (`net.ipv4.conf.all`, `.default`).
 RESERVED = frozenset({"internet", "firewall", "any", "wan", "lo", "backstage", "all", "default"})
 OBSERVER = "observer"
-_SECTIONS = ("networks", "uplinks", "docker_hosts", "hosts", "forwards")
+_SECTIONS = ("networks", "uplinks", "docker_hosts", "hosts", "lists", "forwards")
 _MEND = "write at most 15 of a-z 0-9 -, the first one a letter"
 
 
@@ -25,7 +25,9 @@ def check(settings: Settings) -> Iterator[Complaint]:
             elif name in RESERVED:
                 mend = f"choose another name; reserved are {', '.join(sorted(RESERVED))}"
                 yield Complaint((section, name), f"`{name}` is a reserved word", mend, at_key=True)
-    yield from _shared(settings, ("networks", "docker_hosts", "hosts"), "networks, docker hosts and hosts share")
+    yield from _shared(
+        settings, ("networks", "docker_hosts", "hosts", "lists"), "networks, docker hosts, hosts and lists share"
+    )
     yield from _shared(settings, ("uplinks", "docker_hosts"), "uplinks and docker hosts are nodes and share")
     for section in ("uplinks", "docker_hosts"):
         if OBSERVER in getattr(settings, section):

@@ -1,9 +1,11 @@
-"""`rules`: words that mean something, and addresses to match."""
+"""`rules` and `policies`: words that mean something, and addresses to match."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from agent.config.address_list import literal
+from agent.config.base import MendError
 from agent.config.fields import near
 from agent.config.finding import Complaint, KeyPath
 from agent.config.rule import Rule
@@ -13,13 +15,15 @@ _WORDS = (INTERNET, FIREWALL, ANY)
 
 
 def check(settings: Settings) -> Iterator[Complaint]:
-    """Each word of each rule."""
-    known = (*settings.networks, *settings.hosts, *_WORDS)
+    """Each word of each rule and policy."""
+    known = (*settings.networks, *settings.hosts, *settings.lists, *_WORDS)
     for number, rule in enumerate(settings.rules):
         for key, words in (("from", rule.from_), ("to", rule.to)):
             for place, word in enumerate(words):
                 path: KeyPath = ("rules", number, key, place)
-                if word in settings.docker_hosts:
+                if set(word) & set(".:/"):
+                    yield from _literal(settings, path, word)
+                elif word in settings.docker_hosts:
                     mend = "write its network, or a host that lives on it"
                     yield Complaint(path, f"`{word}` is a docker host, not a zone", mend)
                 elif word not in known:
@@ -28,6 +32,32 @@ def check(settings: Settings) -> Iterator[Complaint]:
                 elif word in settings.hosts:
                     yield from _host(settings, path, rule, word)
         yield from _uplink(settings, ("rules", number), rule)
+    yield from _policies(settings)
+
+
+def _literal(settings: Settings, path: KeyPath, word: str) -> Iterator[Complaint]:
+    try:
+        prefix = literal(word)
+    except MendError as error:
+        yield Complaint(path, error.message, error.mend)
+        return
+    own: dict[object, str] = {}
+    for name, network in settings.networks.items():
+        found = (network.ipv4, settings.firewall_address6(name))
+        own |= {address.ip: name for address in found if address is not None}
+    if prefix is not None and prefix.num_addresses == 1 and prefix.network_address in own:
+        message = f"{word} is the router's own address in `{own[prefix.network_address]}`"
+        yield Complaint(path, message, "write `firewall`, which means all its addresses")
+
+
+def _policies(settings: Settings) -> Iterator[Complaint]:
+    zones = (*settings.networks, *_WORDS)
+    for number, policy in enumerate(settings.policies):
+        for key, words in (("from", policy.from_), ("to", policy.to)):
+            for place, word in enumerate(words):
+                if word not in zones:
+                    mend = near(word, zones, f"write one of {', '.join(zones)}; for less than a zone write a rule")
+                    yield Complaint(("policies", number, key, place), f"there is no zone `{word}`", mend)
 
 
 def _uplink(settings: Settings, path: KeyPath, rule: Rule) -> Iterator[Complaint]:
@@ -42,7 +72,7 @@ def _uplink(settings: Settings, path: KeyPath, rule: Rule) -> Iterator[Complaint
     if rule.uplink not in settings.uplinks:
         yield Complaint(at, f"there is no uplink `{rule.uplink}`", near(rule.uplink, settings.uplinks, "see `uplinks`"))
         return
-    if rule.action != "accept" or not {INTERNET, ANY} & set(rule.to):
+    if rule.action != "accept" or (set(rule.to) <= {FIREWALL, *settings.networks, *settings.hosts}):
         mend = f"delete `{key}`, or write `to: internet` and `action: accept`"
         yield Complaint(at, f"`{key}` in a rule that lets nothing out", mend)
     for word in rule.from_:
