@@ -24,7 +24,8 @@ _FLOWS_END = (6, 4)
 # nft reads one command at a time; a command of this many elements keeps its memory small, the transaction is still one.
 _CHUNK = 1000
 _WHERE = re.compile(r":(\d+):\d+(?:-\d+)?: (?:Error: )?(.*)")
-_OURS = re.compile(r"^delete table (\S+ \S+)", re.MULTILINE)
+# The tables that a skeleton deletes and makes anew; one that it only deletes is not there afterwards.
+_OURS = re.compile(r"^delete table (\S+ \S+)$(?=.*^table \1 \{)", re.MULTILINE | re.DOTALL)
 
 Result = TypeVar("Result")
 
@@ -88,6 +89,10 @@ class Nft:
     async def check(self, text: str) -> None:
         """Try a script without effect. NftError names the line that is wrong."""
         await self._run(self._check, text)
+
+    async def load(self, text: str) -> None:
+        """Load a script beside the ruleset: into another table than `TABLE`. NftError where it is refused."""
+        await self._run(self._load, text)
 
     def forget(self) -> None:
         """Remember nothing: the next apply loads the whole."""

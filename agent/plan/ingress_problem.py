@@ -11,9 +11,12 @@ def problems(seen: Seen) -> tuple[Problem, ...]:
     """In a fixed order: the links, IPv4, IPv6, the DMZ."""
     wan = seen.wan.link
     found = [role.problem for role in (seen.underlay, seen.wan, seen.dmz) if role is not None and role.problem]
-    if wan is None and seen.wan.problem is None:
+    up = wan is not None and wan.up and wan.carrier
+    # While pppd dials, its link is there without a carrier.
+    dialling = not up and isinstance(seen.share.uplink, PppoeUplink)
+    if seen.wan.problem is None and (wan is None or dialling):
         found.append(_no_tunnel(seen))
-    elif wan is not None and not (wan.up and wan.carrier):
+    elif wan is not None and not up:
         found.append(Problem("link/wan", f"{wan.name} has no carrier", "look at the cable, the modem or the VM"))
     elif wan is not None:
         found += [*_ipv4(seen), *_ipv6(seen)]
@@ -36,7 +39,8 @@ def _ipv4(seen: Seen) -> list[Problem]:
     if isinstance(uplink, WireguardUplink) and all(address.version == 6 for address in uplink.addresses):  # noqa: PLR2004
         return []
     if not seen.own4:
-        return [Problem("ipv4", "no IPv4 address on the uplink", "look at the log of dhcpcd: does the ISP answer?")]
+        client = "pppd: does the ISP speak IPCP?" if isinstance(uplink, PppoeUplink) else "dhcpcd: does the ISP answer?"
+        return [Problem("ipv4", "no IPv4 address on the uplink", f"look at the log of {client}")]
     found = []
     for address, _ in seen.own4:
         inner = next((network for network in seen.share.static.internal4 if address.ip in network), None)
