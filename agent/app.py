@@ -24,17 +24,20 @@ from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
 from agent.drivers.dinit import Dinit, DinitError
 from agent.drivers.lease import read_leases
+from agent.drivers.lists import Lists
+from agent.drivers.local_time import utc_offset, watch_offset
 from agent.drivers.memory import MemoryStore
 from agent.drivers.netlink import NetlinkWatcher
 from agent.drivers.nft import Nft, NftError
 from agent.drivers.passwords import PasswordsError
 from agent.drivers.probe import Prober, Watcher
+from agent.drivers.reset import ResetError
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
 from agent.nodes import FIREWALL, planner_for
-from agent.place import Place, bus_config, node_info, users_file
+from agent.place import Place, bus_config, list_sources, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
 from agent.status import other_configurations
@@ -73,6 +76,7 @@ class Agent:
         self._netlink = NetlinkWatcher()
         self._bus = Bus(bus_config(settings, place.node))
         self._dinit = Dinit()
+        self._lists = Lists(place.state / "lists.json")
         self._prober, self._watcher = Prober(self._clock.now), Watcher()
         self._applier = Applier(
             nft=Nft(run_dir=place.run),
@@ -101,6 +105,7 @@ class Agent:
                 RouteError,
                 SysctlError,
                 ConntrackError,
+                ResetError,
                 DaemonError,
                 DinitError,
                 PasswordsError,
@@ -128,6 +133,8 @@ class Agent:
                 group.create_task(self._watch_leases(), name="leases"),
                 group.create_task(self._prober.run(self.loop.emit), name="prober"),
                 group.create_task(self._watcher.run(self.loop.emit), name="watcher"),
+                group.create_task(self._lists.run(self.loop.emit), name="lists"),
+                group.create_task(watch_offset(self._zone, self._offset, self.loop.emit), name="local time"),
                 group.create_task(watch_clock(self._bus.republish), name="clock"),
                 group.create_task(self.loop.run(), name="loop"),
             ]
@@ -149,11 +156,19 @@ class Agent:
     def _recall(self, *, flowtable: bool) -> None:
         now = self._clock.now()
         state = State(memory=self._store.load(), flowtable=flowtable)
+        for known in (self._lists.last_good(), ev.LocalTime(utc_offset(self._zone()))):
+            state = reduce(state, known, now)
         for received in self._store.load_peers(now):
             event = ev.FactReceived(received.node, received.topic, received.fact, received.until)
             state = reduce(state, event, now)
         self.loop.state = state
         self._bus.remember(state.peers)
+
+    def _zone(self) -> str:
+        return self.settings.site.timezone
+
+    def _offset(self) -> int:
+        return self.loop.state.utc_offset
 
     def _probe(self, plan: Plan) -> None:
         self._prober.apply(plan.probes)
@@ -195,6 +210,7 @@ class Agent:
         self._info = node_info(settings, self.place.node)
         self._bus.describe(self._info)
         self._applier.users_file = users_file(settings, self.place.node)
+        self._lists.configure(list_sources(settings, self.place.node))
 
     def now(self) -> float:
         """Seconds on CLOCK_BOOTTIME."""

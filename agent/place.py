@@ -9,6 +9,7 @@ from typing import Literal
 
 from agent import __version__
 from agent.config import Settings, config_digest
+from agent.desired.lists import ListSource
 from agent.drivers.bus import BusConfig, BusTls
 from agent.model import NodeInfo
 from agent.nodes import FIREWALL, node_error
@@ -50,6 +51,15 @@ def node_info(settings: Settings, node: str) -> NodeInfo:
     """What the node tells of itself; peers warn when digests differ."""
     role: Literal["firewall", "ingress"] = "firewall" if node == FIREWALL else "ingress"
     return NodeInfo(role, __version__, SCHEMA, config_digest(settings))
+
+
+def list_sources(settings: Settings, node: str) -> tuple[ListSource, ...]:
+    """The lists that the firewall reads while it runs."""
+    return tuple(
+        ListSource(name, str(settings.path(found.file)) if found.file else "", found.names, found.refresh)
+        for name, found in settings.lists.items()
+        if node == FIREWALL and not found.addresses
+    )
 
 
 def users_file(settings: Settings, node: str) -> Path | None:
