@@ -264,6 +264,16 @@ class PartStatus:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TcpFlow:
+    """A TCP connection as it began: from `source`, the host inside, to `destination`."""
+
+    source: IPAddress
+    source_port: int
+    destination: IPAddress
+    destination_port: int
+
+
 Fact: TypeAlias = (
     NodeState | NodeInfo | UplinkLink | UplinkIPv4 | UplinkIPv6 | Delegation | UplinkHealth | Choice | PartStatus
 )
@@ -342,7 +352,7 @@ Reachability: TypeAlias = Literal["unknown", "up", "refused", "silent"]
 class Reach:
     """What the firewall's own probe of an ingress on the DMZ says, per family.
 
-    `refused`: the ingress lives and says that its uplink carries nothing of that family; `silent`: no answer at all.
+    `refused`: it lives and says that its uplink carries nothing of that family; `silent`: it does not answer.
     """
 
     ipv4: Reachability = "unknown"

@@ -1,41 +1,47 @@
-"""Whether an ingress answers the firewall's own probe, family by family. Pure: see `agent.drivers.probe.watcher`."""
+"""Whether an ingress answers the firewall's own probe, and what it says. Pure: see `agent.drivers.probe.watcher`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
 
-from agent.model import Reachability
+from agent.model import Family, Reach, Reachability
 
-# At this pace three misses are noticed within 320 ms, and moved away from within half a second.
-INTERVAL = 0.08
+# At this pace three misses are noticed within 360 ms, and moved away from within half a second.
+INTERVAL = 0.09
 MISSES = 3
-RETURNS = 3  # answers in a row until it is reached again
-
-Heard: TypeAlias = Literal["reply", "refusal"] | None
+RETURNS = 3  # answers in a row until a silent one is reached again
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One address of an ingress. `misses`, `answers`: in a row."""
+    """One ingress. `misses`, `answers`: in a row. `dead`: the families of which it says that nothing passes."""
 
-    reach: Reachability = "unknown"
+    silent: bool | None = None
     misses: int = 0
     answers: int = 0
+    dead: frozenset[Family] = frozenset()
+
+    @property
+    def reach(self) -> Reach:
+        """The fact."""
+        return Reach(self._family(4), self._family(6))
+
+    def _family(self, family: Family) -> Reachability:
+        if self.silent is None:
+            return "unknown"
+        if self.silent:
+            return "silent"
+        return "refused" if family in self.dead else "up"
 
 
-def after_question(contact: Contact, heard: Heard) -> Contact:
-    """After a question and the time to answer it.
+def after_question(contact: Contact, dead: frozenset[Family] | None) -> Contact:
+    """After a question and the time to answer it. `dead`: what the answer said, None for no answer.
 
-    A refusal is believed at once, since the ingress says it itself. Silence after it changes nothing: the kernel limits
-    how many refusals it sends.
+    What an ingress says of itself is believed at once, that it lives again only after some answers.
     """
-    if heard == "refusal":
-        return Contact("refused")
-    if heard == "reply":
-        answers = min(contact.answers + 1, RETURNS)
-        back = contact.reach == "unknown" or answers >= RETURNS
-        return Contact("up" if back else contact.reach, 0, answers)
-    misses = min(contact.misses + 1, MISSES)
-    gone = misses >= MISSES and contact.reach != "refused"
-    return replace(contact, reach="silent" if gone else contact.reach, misses=misses, answers=0)
+    if dead is None:
+        misses = min(contact.misses + 1, MISSES)
+        return replace(contact, silent=True if misses >= MISSES else contact.silent, misses=misses, answers=0)
+    answers = min(contact.answers + 1, RETURNS)
+    back = contact.silent is not True or answers >= RETURNS
+    return Contact(not back, 0, answers, dead)

@@ -52,8 +52,8 @@ class IngressTable(Table):
     `own4`, `own6`: the uplink's own addresses, never translated. `nat44`, `nat66`: the source that tracked flows get,
     None for no such translation. `source6`: the source of the ingress's own ICMPv6 errors about mapped hosts.
     `reserved6`: internal addresses whose translation would be one of `own6`: no host may use them.
-    `mappings`: stateless 1:1 translation, pairwise disjoint inside and outside. `alive`: families that carry packets;
-    of another one the firewall's own probe is refused, so that it knows without the bus.
+    `mappings`: stateless 1:1 translation, pairwise disjoint inside and outside. `alive`: families that carry packets:
+    the firewall's own probe is answered so, which needs no bus.
     """
 
     static: IngressStatic

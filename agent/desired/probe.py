@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from agent.model import Family, IPAddress
 
 TargetKind: TypeAlias = Literal["echo", "neighbour", "tcp", "dns", "http"]
-# The identifier of the firewall's echo requests to an ingress: by it the ingress knows that its uplinks are asked for.
+# The identifier of the firewall's echo requests to an ingress: by it the ingress knows that its uplink is asked for.
 WATCH_IDENTIFIER = 0x5257
+# It answers by the hop limit of its reply: one of these, or the kernel's own where every family carries packets.
+WATCH_DEAD: Mapping[frozenset[Family], int] = MappingProxyType(
+    {frozenset({4}): 101, frozenset({6}): 102, frozenset({4, 6}): 103}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +95,10 @@ class Probes:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """An ingress on the DMZ: an uplink's name and the addresses to ask, one per family."""
+    """An ingress on the DMZ: an uplink's name and the link-local address to ask."""
 
     uplink: str
-    ipv4: IPAddress | None = None
-    ipv6: IPAddress | None = None
+    address: IPv6Address
 
 
 @dataclass(frozen=True, slots=True)

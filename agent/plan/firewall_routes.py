@@ -78,5 +78,5 @@ def watch(uplinks: Iterable[UplinkView], dmz: Link | None) -> Watch | None:
     """The ingresses to ask directly: those that we know on the DMZ."""
     if dmz is None:
         return None
-    known = tuple(Watched(uplink.name, uplink.ipv4, uplink.link_local) for uplink in uplinks if uplink.mac)
+    known = tuple(Watched(uplink.name, uplink.link_local) for uplink in uplinks if uplink.link_local is not None)
     return Watch(dmz.name, dmz.index, known) if known else None

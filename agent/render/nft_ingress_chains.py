@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
 
 from agent.desired.ingress import IngressStatic
-from agent.desired.probe import WATCH_IDENTIFIER
+from agent.desired.probe import WATCH_DEAD, WATCH_IDENTIFIER
+from agent.model import Family
 from agent.render.nft_text import braced, quoted
 
 # ICMPv6 destination-unreachable, packet-too-big, time-exceeded, parameter-problem (RFC 4443 section 2.1): a range costs
@@ -132,14 +133,10 @@ def _input(wan: str, dmz: str) -> list[str]:
 
     Any other device is the backstage: answers to what we send, no more.
     """
-    both, no = braced((wan, dmz)), "admin-prohibited"
-    watch4, watch6 = (f"{icmp} type echo-request {icmp} id {WATCH_IDENTIFIER}" for icmp in ("icmp", "icmpv6"))
+    both = braced((wan, dmz))
     return [
         "chain f_input {",
         "  type filter hook input priority filter; policy drop;",
-        # The firewall asks ten times a second: what is established there must be refused all the same.
-        f"  iifname {dmz} {watch4} iifname != @alive4 reject with icmp type {no}",
-        f"  iifname {dmz} {watch6} iifname != @alive6 reject with icmpv6 type {no}",
         "  ct state established,related accept",
         '  iifname "lo" accept',
         "  icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept",
@@ -197,10 +194,18 @@ def _forward(wan: str, dmz: str, *, offload: bool) -> list[str]:
 
 
 def _output(dmz: str) -> list[str]:
+    watch = f"oifname {dmz} icmpv6 type echo-reply icmpv6 id {WATCH_IDENTIFIER}"
+    dead: dict[frozenset[Family], str] = {
+        frozenset({4, 6}): "@alive4 oifname != @alive6",
+        frozenset({4}): "@alive4",
+        frozenset({6}): "@alive6",
+    }
     return [
         "chain f_output {",
         "  type filter hook output priority filter; policy accept;",
         "  icmpv6 type nd-redirect drop",  # IPv6 has no sysctl for it
+        # What the firewall learns when it asks, without the bus: the families that carry nothing.
+        *(f"  {watch} oifname != {which} ip6 hoplimit set {WATCH_DEAD[key]} accept" for key, which in dead.items()),
         # What we say of a hairpinned packet: its sender knows the destination's external address only. Of packets to
         # ourselves only other errors are said; 0 is no-route, 3 addr-unreachable.
         f"  oifname {dmz} icmpv6 type {{ packet-too-big, time-exceeded }} goto npt_error",

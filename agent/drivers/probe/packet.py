@@ -9,25 +9,21 @@ from typing import Final, NamedTuple
 from agent.model import Family
 
 ECHO_REPLY: Final = {4: 0, 6: 129}
-UNREACHABLE: Final = {4: 3, 6: 1}
 ADVERTISEMENT: Final = 136
 _ECHO_REQUEST: Final = {4: 8, 6: 128}
 _SOLICITATION: Final = 135
 _HEADER: Final = struct.Struct("!BBHHH")
-_IPV4_HEADER: Final = 20
-_IPV6_HEADER: Final = 40
 _ARP: Final = struct.Struct("!HHBBH6s4s6s4s")
 _ETHERNET, _IPV4, _REQUEST, _REPLY = 1, 0x0800, 1, 2
 _SOURCE_LINK_LAYER: Final = b"\x01\x01"  # option type and length, in units of 8 bytes
 
 
 class Echo(NamedTuple):
-    """An echo reply, or an error (`refused`) about one of our requests."""
+    """An echo reply."""
 
     identifier: int
     sequence: int
     payload: bytes
-    refused: bool = False
 
 
 def checksum(data: bytes) -> int:
@@ -53,20 +49,7 @@ def read_echo(family: Family, data: bytes) -> Echo | None:
     if len(data) < _HEADER.size:
         return None
     kind, _, _, identifier, sequence = _HEADER.unpack_from(data)
-    if kind == ECHO_REPLY[family]:
-        return Echo(identifier, sequence, data[_HEADER.size :])
-    if kind == UNREACHABLE[family]:
-        return _quoted(family, data[_HEADER.size :])
-    return None
-
-
-def _quoted(family: Family, data: bytes) -> Echo | None:
-    """Our request as an error quotes it. No header has options or extensions, we send none."""
-    size = _IPV4_HEADER if family == 4 else _IPV6_HEADER  # noqa: PLR2004
-    if len(data) < size + _HEADER.size:
-        return None
-    kind, _, _, identifier, sequence = _HEADER.unpack_from(data, size)
-    return Echo(identifier, sequence, b"", refused=True) if kind == _ECHO_REQUEST[family] else None
+    return Echo(identifier, sequence, data[_HEADER.size :]) if kind == ECHO_REPLY[family] else None
 
 
 def arp_request(mac: bytes, source: IPv4Address, target: IPv4Address) -> bytes:

@@ -1,35 +1,36 @@
-"""Asks every ingress on the DMZ whether it lives and whether its uplink carries packets: needs no bus, wakes no agent.
+"""Asks every ingress on the DMZ whether it lives and what its uplink carries: needs no bus, wakes nobody there.
 
-An echo request with our own identifier goes to each ingress's two addresses; its rules refuse it for a family that
-carries nothing. Answers are not waited for: each tick reads what came since the last one, judges, and asks again.
+An echo request with an identifier of its own goes to each ingress's link-local address; its kernel answers, and its
+rules set the hop limit of the reply by the families that carry nothing. Answers are not waited for: each tick reads
+what came since the last one, judges, and asks again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address
+from ipaddress import IPv6Address
 from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from agent.desired.probe import WATCH_IDENTIFIER, Watch
+from agent.desired.probe import WATCH_DEAD, WATCH_IDENTIFIER, Watch, Watched
 from agent.drivers.probe import packet, sockets
 from agent.events import Event, ReachChanged
-from agent.model import Family, IPAddress, Reach
-from agent.reach import INTERVAL, Contact, Heard, after_question
+from agent.model import Family, Reach
+from agent.reach import INTERVAL, Contact, after_question
 
-_LARGEST: Final = 512
+_LARGEST: Final = 256
+_ANCILLARY: Final = socket.CMSG_SPACE(4)
 _COOKIE: Final = os.urandom(8)
-_FAMILIES: Final[tuple[Family, ...]] = (4, 6)
+_NONE: Final[frozenset[Family]] = frozenset()
+_DEAD: Final = MappingProxyType({hops: families for families, hops in WATCH_DEAD.items()})
 log = structlog.get_logger(__name__)
-
-Key = tuple[str, Family, IPAddress]
 
 
 @dataclass(slots=True)
@@ -38,9 +39,9 @@ class Watcher:
 
     interval: float = INTERVAL
     _watch: Watch | None = None
-    _contacts: dict[Key, Contact] = field(default_factory=dict)
-    _asked: set[Key] = field(default_factory=set)
-    _open: dict[Family, socket.socket] = field(default_factory=dict)
+    _contacts: dict[Watched, Contact] = field(default_factory=dict)
+    _asked: set[Watched] = field(default_factory=set)
+    _open: socket.socket | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _sequence: int = 0
     _told: dict[str, Reach] = field(default_factory=dict)
@@ -50,36 +51,35 @@ class Watcher:
         before, self._watch = self._watch, watch
         if watch is None or before is None or (before.device, before.index) != (watch.device, watch.index):
             self._close()
-        self._contacts = {key: self._contacts.get(key, Contact()) for key in _keys(watch)}
+        ingresses = watch.ingresses if watch is not None else ()
+        self._contacts = {one: self._contacts.get(one, Contact()) for one in ingresses}
         self._asked &= self._contacts.keys()
         self._changed.set()
 
     async def run(self, emit: Callable[[Event], None]) -> None:
-        """Ask for ever; `emit` is called in the loop when an ingress is reached or no longer."""
+        """Ask for ever; `emit` is called in the loop when an ingress is reached or no longer, or says something new."""
         try:
             while True:
                 if not self._contacts:
+                    self._tell(emit)
                     self._changed.clear()
                     await self._changed.wait()
-                self._judge(self._heard())
+                self._judge()
                 self._tell(emit)
                 self._ask()
                 await asyncio.sleep(self.interval)
         finally:
             self._close()
 
-    def _judge(self, heard: dict[IPAddress, Heard]) -> None:
+    def _judge(self) -> None:
         """Only what was asked is judged: a stall of ours, or a link of ours that is down, is no silence of theirs."""
-        for key in self._asked:
-            self._contacts[key] = after_question(self._contacts[key], heard.get(key[2]))
+        heard = self._heard()
+        for one in self._asked:
+            self._contacts[one] = after_question(self._contacts[one], heard.get(one.address))
         self._asked.clear()
 
     def _tell(self, emit: Callable[[Event], None]) -> None:
-        found: dict[str, Reach] = {}
-        for (uplink, family, _), contact in self._contacts.items():
-            known = found.get(uplink, Reach())
-            ipv4, ipv6 = (contact.reach, known.ipv6) if family == 4 else (known.ipv4, contact.reach)  # noqa: PLR2004
-            found[uplink] = Reach(ipv4, ipv6)
+        found = {one.uplink: contact.reach for one, contact in self._contacts.items()}
         if found == self._told:
             return
         for uplink, reach in found.items():
@@ -92,56 +92,36 @@ class Watcher:
         if self._watch is None:
             return
         self._sequence = (self._sequence + 1) & 0xFFFF
-        data = {f: packet.echo_request(f, WATCH_IDENTIFIER, self._sequence, _COOKIE) for f in _FAMILIES}
-        for key in self._contacts:
-            _, family, address = key
-            to = (str(address), 0) if family == 4 else (str(address), 0, 0, self._watch.index)  # noqa: PLR2004
+        data = packet.echo_request(6, WATCH_IDENTIFIER, self._sequence, _COOKIE)
+        for one in self._contacts:
             try:
-                self._socket(family, self._watch.device).sendto(data[family], to)
+                self._socket(self._watch.device).sendto(data, (str(one.address), 0, 0, self._watch.index))
             except OSError:
                 continue  # ours: no address on the link yet, or the link is down
-            self._asked.add(key)
+            self._asked.add(one)
 
-    def _heard(self) -> dict[IPAddress, Heard]:
-        """What has come since the last time, by address. A refusal outweighs a reply."""
-        found: dict[IPAddress, Heard] = {}
-        for family, asked in list(self._open.items()):
-            for sender, echo in _received(family, asked):
-                if echo.identifier != WATCH_IDENTIFIER or not (echo.refused or echo.payload == _COOKIE):
-                    continue
-                if echo.refused:
-                    found[sender] = "refusal"
-                else:
-                    found.setdefault(sender, "reply")
+    def _heard(self) -> dict[IPv6Address, frozenset[Family]]:
+        """What has come since the last time: address → the families that carry nothing."""
+        found: dict[IPv6Address, frozenset[Family]] = {}
+        while self._open is not None:
+            try:
+                data, ancillary, _, sender = self._open.recvmsg(_LARGEST, _ANCILLARY)
+            except OSError:  # nothing more, or an error that is told once
+                break
+            echo = packet.read_echo(6, data)
+            if echo is not None and (echo.identifier, echo.payload) == (WATCH_IDENTIFIER, _COOKIE):
+                hops = int.from_bytes(ancillary[0][2], sys.byteorder) if ancillary else 0
+                found[IPv6Address(sender[0].partition("%")[0])] = _DEAD.get(hops, _NONE)
         return found
 
-    def _socket(self, family: Family, device: str) -> socket.socket:
-        made = self._open.get(family)
-        if made is None:
-            types = (packet.ECHO_REPLY[family], packet.UNREACHABLE[family])
-            made = self._open[family] = sockets.icmp(family, device, None, types)
-        return made
+    def _socket(self, device: str) -> socket.socket:
+        if self._open is None:
+            self._open = sockets.icmp(6, device, None, [packet.ECHO_REPLY[6]])
+            self._open.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
+        return self._open
 
     def _close(self) -> None:
-        for made in self._open.values():
+        made, self._open = self._open, None
+        if made is not None:
             made.close()
-        self._open.clear()
         self._asked.clear()
-
-
-def _keys(watch: Watch | None) -> Iterator[Key]:
-    for one in watch.ingresses if watch is not None else ():
-        if one.ipv4 is not None:
-            yield (one.uplink, 4, one.ipv4)
-        if one.ipv6 is not None:
-            yield (one.uplink, 6, one.ipv6)
-
-
-def _received(family: Family, asked: socket.socket) -> Iterator[tuple[IPAddress, packet.Echo]]:
-    """All that waits at a socket: a few messages, and an error at most."""
-    with contextlib.suppress(OSError):
-        while True:
-            data, sender = asked.recvfrom(_LARGEST)
-            echo = packet.read_echo(family, data)
-            if echo is not None:
-                yield ip_address(str(sender[0]).partition("%")[0]), echo
