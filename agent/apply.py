@@ -15,13 +15,15 @@ from agent.drivers.bus import Bus
 from agent.drivers.conntrack import Conntrack
 from agent.drivers.daemon import Daemons
 from agent.drivers.memory import MemoryStore
-from agent.drivers.nft import Nft
+from agent.drivers.nft import Nft, whole
 from agent.drivers.passwords import write_passwords
+from agent.drivers.reset import Resetter
 from agent.drivers.route import RouteDriver, Wanted
 from agent.drivers.sysctl import Sysctl
 from agent.model import Memory
 from agent.reconcile import Context, Status, Step
 from agent.render import render_file, render_ruleset
+from agent.render.nft_ended import render_ended
 from agent.status import fingerprint, publications
 
 # The elements that send a network's traffic to an uplink. They do not move while a route is missing.
@@ -44,6 +46,7 @@ class Applier:
     store: MemoryStore
     bus: Bus
     now: Callable[[], float]
+    resetter: Resetter = field(default_factory=Resetter)
     status: Mapping[str, Status] = field(default_factory=dict)
     problems: Callable[[], tuple[Problem, ...]] = tuple
     remember: Callable[[Memory], None] = lambda _: None
@@ -88,6 +91,11 @@ class Applier:
         await self.nft.aclose()
         await self.route.aclose()
 
+    async def check(self, ruleset: Ruleset) -> None:
+        """Try rules without effect, unless they are those of the last apply but for elements. NftError."""
+        if ruleset.skeleton != self._ruleset.skeleton:
+            await self.nft.check(whole(ruleset))
+
     async def _close(self, context: Context) -> None:
         if context.full and context.before is not None:
             await self.resync()  # what it finds comes as an event, for the next turn
@@ -119,7 +127,14 @@ class Applier:
         self.probe(context.plan)
 
     async def _end_flows(self, context: Context) -> None:
-        await self.conntrack.end(context.plan.flows)
+        """What still arrives of the connections that end is rejected from before they do; then hosts are told."""
+        ended = await self.conntrack.tcp(context.plan.flows)
+        try:
+            if ended:
+                await self.nft.load(render_ended(ended))
+        finally:
+            await self.conntrack.end(context.plan.flows)
+        await self.resetter.provoke(ended)
 
     async def _remove(self, context: Context) -> None:
         await self.route.remove(_wanted(context.plan), context.state)

@@ -16,6 +16,8 @@ FIREWALL = "firewall"
 # to go to (it came in by this one, or a rule says `only`). RULED: a rule with `via` chose it, not the network's order.
 PINNED = 0x100
 RULED = 0x200
+# The mark of packets that the firewall forges to end connections: of no uplink, and no connection begins with them.
+FORGED_MARK = 0x40000000
 
 
 @dataclass(frozen=True, slots=True)

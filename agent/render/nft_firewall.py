@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from agent.desired import Ruleset
 from agent.desired.firewall import PINNED, AddressSet, FirewallPolicy, FirewallTable
+from agent.render.nft_ended import state_table
 from agent.render.nft_firewall_filter import forward_chains
 from agent.render.nft_firewall_local import input_chains, output_chains
 from agent.render.nft_firewall_rules import counters, meters
@@ -131,7 +132,7 @@ def skeleton(policy: FirewallPolicy) -> str:
         for chain in part(policy):
             blocks += chain
     body = "\n".join(f"    {line}" for line in blocks)
-    return f"table inet router\ndelete table inet router\ntable inet router {{\n{body}\n}}\n"
+    return f"{state_table()}table inet router\ndelete table inet router\ntable inet router {{\n{body}\n}}\n"
 
 
 def _key(network: object) -> str:
