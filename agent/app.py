@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import signal
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
 
 from agent import events as ev
 from agent.apply import Applier
+from agent.boot import BoottimeClock, notify_ready
+from agent.candidate import Candidate, first
 from agent.commands import answer, table
-from agent.config import ConfigError, Settings, load
+from agent.config import ConfigError, Settings
+from agent.configuration import Configuration
 from agent.desired import Plan, Problem
 from agent.drivers.bus import Bus, BusError
 from agent.drivers.clock import watch_clock
+from agent.drivers.config_store import ConfigStore, Kept
 from agent.drivers.conntrack import Conntrack, ConntrackError
 from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
@@ -36,7 +38,7 @@ from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
-from agent.nodes import FIREWALL, planner_for
+from agent.nodes import FIREWALL
 from agent.place import Place, bus_config, list_sources, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
@@ -47,34 +49,27 @@ log = structlog.get_logger(__name__)
 EVERY_LEASE = 60.0
 
 
-class BoottimeClock:
-    """CLOCK_BOOTTIME and the real queue."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the agent starts with. `error`: what is wrong with the node's own file, empty for nothing."""
 
-    def now(self) -> float:
-        """Seconds since boot, sleep included."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-    async def get(self, queue: asyncio.Queue[ev.Event], wait: float | None) -> ev.Event | None:
-        """The next event, or None after `wait` seconds."""
-        if not queue.empty():
-            return queue.get_nowait()
-        try:
-            async with asyncio.timeout(wait):
-                return await queue.get()
-        except TimeoutError:
-            return None
+    candidate: Candidate
+    kept: Kept
+    error: str
+    store: ConfigStore
 
 
 class Agent:
     """One running agent."""
 
-    def __init__(self, place: Place, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, place: Place, start: Start, environ: Mapping[str, str]) -> None:
+        settings = start.candidate.settings
         self.place = place
-        self._environ = environ
         self._clock = BoottimeClock()
         self._store = MemoryStore(place.state, settings.site.name)
         self._netlink = NetlinkWatcher()
-        self._bus = Bus(bus_config(settings, place.node))
+        self._bus_config = bus_config(settings, place.node)
+        self._bus = Bus(self._bus_config)
         self._dinit = Dinit()
         self._lists = Lists(place.state / "lists.json")
         self._prober, self._watcher = Prober(self._clock.now), Watcher()
@@ -93,10 +88,10 @@ class Agent:
         )
         self._configure(settings)
         self.loop = Reconciler(
-            plan=planner_for(settings, place.node),
+            plan=start.candidate.planner,
             steps=self._applier.steps(chooses=place.node == FIREWALL),
             clock=self._clock,
-            on_ready=partial(_notify_ready, environ),
+            on_ready=partial(notify_ready, environ),
             essential=frozenset({"route", "nft"} if place.node == FIREWALL else {"nft"}),
             errors=(
                 PartError,
@@ -112,6 +107,20 @@ class Agent:
                 OSError,
             ),
         )
+        self.configuration = Configuration(
+            place,
+            environ,
+            start.store,
+            self.loop,
+            self._clock.now,
+            adopt=self._configure,
+            check=self._applier.check,
+            refusals=(ConfigError, NftError, OSError),
+            running=start.candidate,
+            kept=start.kept,
+        )
+        if start.error:
+            self.loop.status["config"] = Status(start.error, "mend the file; the last good one runs", self.now())
         self._applier.status = self.loop.status
         self._applier.problems = self.problems
         self._applier.remember = lambda memory: self.loop.emit(ev.Remembered(memory))
@@ -123,7 +132,8 @@ class Agent:
         running = asyncio.get_running_loop()
         running.add_signal_handler(signal.SIGTERM, stop.set)
         running.add_signal_handler(signal.SIGINT, stop.set)
-        running.add_signal_handler(signal.SIGHUP, self.reload)
+        hangups = asyncio.Event()
+        running.add_signal_handler(signal.SIGHUP, hangups.set)
         log.info("agent starts", node=self.place.node, config=str(self.place.config))
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -135,6 +145,8 @@ class Agent:
                 group.create_task(self._watcher.run(self.loop.emit), name="watcher"),
                 group.create_task(self._lists.run(self.loop.emit), name="lists"),
                 group.create_task(watch_offset(self._zone, self._offset, self.loop.emit), name="local time"),
+                group.create_task(self.configuration.watch(), name="configuration"),
+                group.create_task(self._reload_on(hangups), name="hangup"),
                 group.create_task(watch_clock(self._bus.republish), name="clock"),
                 group.create_task(self.loop.run(), name="loop"),
             ]
@@ -146,6 +158,11 @@ class Agent:
             for task in tasks:
                 task.cancel()
         await self._applier.aclose()
+
+    async def _reload_on(self, hangups: asyncio.Event) -> None:
+        while await hangups.wait():
+            hangups.clear()
+            await self.configuration.reload()
 
     async def _ending(self) -> bool:
         try:
@@ -187,30 +204,16 @@ class Agent:
         if known != dict(self.loop.state.leases):
             self.loop.emit(leases)
 
-    def reload(self) -> list[str]:
-        """Read the configuration again; one with errors changes nothing that runs. Returns the errors."""
-        try:
-            settings = load(self.place.config, self._environ)
-            planner = planner_for(settings, self.place.node)
-        except ConfigError as error:
-            self.loop.status["config"] = Status(str(error), "mend the file and reload again", self._clock.now())
-            log.error("configuration refused, the running one stays", error=str(error))  # noqa: TRY400 - no bug
-            self.loop.emit(ev.Tick())
-            return str(error).splitlines()
-        self.loop.status["config"] = Status(since=self._clock.now())
-        self._configure(settings)
-        self.loop.plan = planner
-        self.loop.emit(ev.Tick(resync=True))
-        log.info("configuration reloaded")
-        return []
-
-    def _configure(self, settings: Settings) -> None:
-        """Tell those what the configuration says who do not learn it from a plan."""
+    def _configure(self, settings: Settings) -> tuple[str, ...]:
+        """Tell those what the configuration says who do not learn it from a plan; what waits for another start."""
         self.settings = settings
         self._info = node_info(settings, self.place.node)
         self._bus.describe(self._info)
         self._applier.users_file = users_file(settings, self.place.node)
         self._lists.configure(list_sources(settings, self.place.node))
+        if bus_config(settings, self.place.node) == self._bus_config:
+            return ()
+        return ("another bus or site: the agent takes it up when it starts again (`dinitctl restart router-agent`)",)
 
     def now(self) -> float:
         """Seconds on CLOCK_BOOTTIME."""
@@ -219,31 +222,14 @@ class Agent:
     def problems(self) -> tuple[Problem, ...]:
         """What a person must know: of the plan, and of nodes that run with another configuration."""
         others = other_configurations(self.loop.state.peers, self.place.node, self._info.config_digest)
-        return (*self.loop.problems, *others)
-
-
-def _notify_ready(environ: Mapping[str, str]) -> None:
-    """Tell dinit (ready-notification = pipevar:ROUTER_READY_FD) that the first apply succeeded."""
-    log.info("ready: the first plan is applied")
-    # What a start has made (the configuration, pydantic's models) stays for ever: the collector need not look at it
-    # again in the middle of a prefix change.
-    gc.collect()
-    gc.freeze()
-    descriptor = environ.get("ROUTER_READY_FD", "")
-    if not descriptor.isdigit():
-        return
-    try:
-        os.write(int(descriptor), b"ready\n")
-        os.close(int(descriptor))
-    except OSError as error:
-        log.warning("cannot notify readiness", error=str(error))
+        return (*self.loop.problems, *others, *self.configuration.problems())
 
 
 async def run(environ: Mapping[str, str]) -> None:
     """Run the agent of this container. Raises ConfigError before anything is touched."""
     place = Place.of(environ)
-    settings = load(place.config, environ)
-    planner_for(settings, place.node)
+    store = ConfigStore(place.state)
+    candidate, kept, error = first(place, environ, store.load(), BoottimeClock().now())
     place.state.mkdir(parents=True, exist_ok=True)
     place.run.mkdir(parents=True, exist_ok=True)
-    await Agent(place, settings, environ).run()
+    await Agent(place, Start(candidate, kept, error, store), environ).run()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from agent import cli_config
+from agent.terminal import ask, fail, width
 
 # What needs pydantic or YAML is imported by the command that needs it: dhcpcd's hook waits for `routerctl poke`.
 
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except OSError as error:
-        return _fail(f"{error.filename or ''}: {error.strerror}".lstrip(": "))
+        return fail(f"{error.filename or ''}: {error.strerror}".lstrip(": "))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,11 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     secrets.add_argument("--config", type=Path, default=_config(), help="the file that names the nodes")
     secrets.set_defaults(run=_secrets)
 
-    for name, text in (
-        ("reload", "read the configuration again; one with errors changes nothing"),
-        ("poke", "tell the agent to look again (used by dhcpcd's hook)"),
-    ):
-        commands.add_parser(name, help=text).set_defaults(run=_tell)
+    cli_config.add(commands)
+    poke = commands.add_parser("poke", help="tell the agent to look again (used by dhcpcd's hook)")
+    poke.set_defaults(run=_poke)
     health = commands.add_parser("health", help="0 when the agent is ready and every part works")
     health.set_defaults(run=_health)
     return parser
@@ -87,7 +87,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from agent.config import check  # noqa: PLC0415
 
     report = check(arguments.config, _environ())
-    sys.stdout.write(report.render_text(_width()).rstrip("\n") + "\n")
+    sys.stdout.write(report.render_text(width()).rstrip("\n") + "\n")
     return 1 if report.errors else 0
 
 
@@ -98,7 +98,7 @@ def _render(arguments: argparse.Namespace) -> int:
     try:
         written = render_node(arguments.config, arguments.node, arguments.directory, _environ())
     except ConfigError as error:
-        return _fail(str(error))
+        return fail(str(error))
     sys.stdout.write("".join(f"{path}\n" for path in written))
     return 0
 
@@ -106,10 +106,10 @@ def _render(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     from agent.status_text import status_text  # noqa: PLC0415
 
-    document = _ask("status")
+    document = ask("status")
     if document is None:
         return 1
-    text = json.dumps(document, indent=2) + "\n" if arguments.json else status_text(document, _width())
+    text = json.dumps(document, indent=2) + "\n" if arguments.json else status_text(document, width())
     sys.stdout.write(text)
     return 0
 
@@ -128,11 +128,11 @@ def _secrets(arguments: argparse.Namespace) -> int:
     try:
         settings = load(arguments.config, _environ())
     except ConfigError as error:
-        return _fail(str(error))
+        return fail(str(error))
     try:
         lines = make_secrets(arguments.directory, settings.nodes)
     except SecretsError as error:
-        return _fail(str(error))
+        return fail(str(error))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
@@ -140,62 +140,45 @@ def _secrets(arguments: argparse.Namespace) -> int:
 def _uplinks(arguments: argparse.Namespace) -> int:
     from agent.uplinks_text import uplinks_text  # noqa: PLC0415
 
-    return _shown(_ask("uplinks"), uplinks_text, raw=arguments.json)
+    return _shown(ask("uplinks"), uplinks_text, raw=arguments.json)
 
 
 def _why(arguments: argparse.Namespace) -> int:
     from agent.uplinks_text import why_text  # noqa: PLC0415
 
-    reply = _ask("why", address=arguments.address, destination=arguments.destination)
+    reply = ask("why", address=arguments.address, destination=arguments.destination)
     return _shown(reply, why_text, raw=arguments.json)
 
 
 def _uplink(arguments: argparse.Namespace) -> int:
-    reply = _ask("uplink", uplink=arguments.uplink, wish=arguments.wish)
+    reply = ask("uplink", uplink=arguments.uplink, wish=arguments.wish)
     if reply is None:
         return 1
-    return 0 if reply.get("ok") else _fail(str(reply.get("error", "the agent refused")))
+    return 0 if reply.get("ok") else fail(str(reply.get("error", "the agent refused")))
 
 
 def _shown(reply: dict[str, object] | None, text: Callable[[dict[str, object], int], str], *, raw: bool) -> int:
     if reply is None:
         return 1
     if "error" in reply:
-        return _fail(str(reply["error"]))
-    sys.stdout.write(json.dumps(reply, indent=2) + "\n" if raw else text(reply, _width()))
+        return fail(str(reply["error"]))
+    sys.stdout.write(json.dumps(reply, indent=2) + "\n" if raw else text(reply, width()))
     return 0
 
 
-def _tell(arguments: argparse.Namespace) -> int:
-    reply = _ask(arguments.command)
-    if reply is None:
-        return 1
-    errors = reply.get("errors")
-    if isinstance(errors, list) and errors:
-        return _fail("\n".join([*map(str, errors), "nothing was changed; the running configuration stays"]))
-    return 0 if reply.get("ok") else _fail(str(reply.get("error", "the agent refused")))
+def _poke(_: argparse.Namespace) -> int:
+    return 1 if ask("poke") is None else 0
 
 
 def _health(_: argparse.Namespace) -> int:
-    document = _ask("status")
+    document = ask("status")
     if document is None:
         return 1
     parts = document.get("parts")
     failing = [name for name, part in parts.items() if part["error"]] if isinstance(parts, dict) else []
     if not document.get("ready"):
-        return _fail("not ready: " + (", ".join(failing) or "the first plan is not applied yet"))
-    return _fail("failing: " + ", ".join(failing)) if failing else 0
-
-
-def _ask(command: str, **more: object) -> dict[str, object] | None:
-    from agent.drivers.control import ControlError, ask  # noqa: PLC0415
-
-    path = Path(os.environ.get("ROUTER_RUN_DIR", "/run/router")) / "agent.sock"
-    try:
-        return asyncio.run(ask(path, {"command": command, **more}))
-    except ControlError as error:
-        _fail(f"{error}\nrun this in a container of the router; `dinitctl list` shows whether its agent is up")
-        return None
+        return fail("not ready: " + (", ".join(failing) or "the first plan is not applied yet"))
+    return fail("failing: " + ", ".join(failing)) if failing else 0
 
 
 def _config() -> Path:
@@ -204,15 +187,6 @@ def _config() -> Path:
 
 def _environ() -> dict[str, str]:
     return dict(os.environ)
-
-
-def _width() -> int:
-    return os.get_terminal_size().columns if sys.stdout.isatty() else 100
-
-
-def _fail(message: str) -> int:
-    sys.stderr.write(f"{message}\n")
-    return 1
 
 
 if __name__ == "__main__":

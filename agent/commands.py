@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
+from agent import config_commands, uplinks
 from agent import events as ev
-from agent import uplinks
 from agent.config import Settings
+from agent.configuration import Configuration
 from agent.desired import Problem
 from agent.place import Place
 from agent.reconcile import Reconciler
@@ -23,6 +24,7 @@ class Running(Protocol):
     place: Place
     loop: Reconciler
     settings: Settings
+    configuration: Configuration
 
     def now(self) -> float:
         """Seconds on CLOCK_BOOTTIME."""
@@ -33,26 +35,22 @@ class Running(Protocol):
     def read_leases(self) -> None:
         """Look at the leases."""
 
-    def reload(self) -> list[str]:
-        """Read the configuration again. Returns the errors; with any nothing changed."""
-
 
 def table(agent: Running) -> dict[str, Command]:
     """Every command: a new one is a function here, or of a module of its noun, and a line below."""
 
     async def status(_: Mapping[str, object]) -> Answer:
-        return document(agent.loop, agent.place.node, agent.settings, agent.problems(), agent.now())
+        left = agent.configuration.left
+        known = document(agent.loop, agent.place.node, agent.settings, agent.problems(), agent.now())
+        return {**known, "confirm": None if left is None else round(left, 1)}
 
     async def poke(_: Mapping[str, object]) -> Answer:
         agent.read_leases()
         agent.loop.emit(ev.Tick())
         return {"ok": True}
 
-    async def reload(_: Mapping[str, object]) -> Answer:
-        errors = agent.reload()
-        return {"ok": not errors, "errors": errors}
-
-    return {"status": status, "poke": poke, "reload": reload, **uplinks.commands(agent)}
+    changing = config_commands.commands(agent.configuration)
+    return {"status": status, "poke": poke, **changing, **uplinks.commands(agent)}
 
 
 async def answer(commands: Mapping[str, Command], request: Mapping[str, object]) -> Answer:

@@ -111,10 +111,19 @@ class Reconciler:
     _resync_at: float = 0.0  # the first apply is a full one
     _unsettled: bool = False
     _applied_at: float = 0.0
+    _awaited: list[asyncio.Future[None]] = field(default_factory=list)
 
     def emit(self, event: ev.Event) -> None:
         """Hand an event to the loop."""
         self.queue.put_nowait(event)
+
+    async def follow(self, plan: Callable[[State, float], Plan], *, resync: bool = False) -> None:
+        """Plan by this configuration from now on. Returns when its first plan is applied, as far as it can be."""
+        self.plan = plan
+        applied: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.append(applied)
+        self.emit(ev.Tick(resync))
+        await applied
 
     async def run(self) -> None:
         """Run for ever. An exception that no part declared leaves: crash-only, the supervisor restarts."""
@@ -139,7 +148,11 @@ class Reconciler:
         if full:
             self._resync_at = now + RESYNC
         retry = full or (self._retry_at is not None and self._retry_at <= now)
+        awaited, self._awaited = self._awaited, []
         await self._apply(self.plan(self.state, now), full=full, retry=retry)
+        for applied in awaited:
+            if not applied.done():  # who waited may have gone
+                applied.set_result(None)
 
     async def _apply(self, plan: Plan, *, full: bool, retry: bool) -> None:
         context = Context(plan, self.applied, self.state, full, retry, frozenset())

@@ -19,8 +19,8 @@ def _lines(document: Mapping[str, Any], width: int) -> Iterator[str]:
     bus = "bus connected" if document["bus"] else "BUS DISCONNECTED"
     yield f"{document['node']}  {document['role']}  {ready}  {bus}"
     if (left := document.get("confirm")) is not None:
-        yield from _entry(
-            "CONFIRM", f"the configuration goes back in {_seconds(left)}: `routerctl confirm` keeps it", width
+        yield from entry(
+            "CONFIRM", f"the configuration goes back in {seconds(left)}: `routerctl confirm` keeps it", width
         )
     facts = document["facts"]
     for topic, fact in sorted(facts.items()):

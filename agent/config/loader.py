@@ -34,11 +34,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     return load_file(path, environ).settings
 
 
-def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
-    """As `load`, with the warnings and the document."""
+def load_file(path: Path, environ: Mapping[str, str], data: bytes | None = None, name: str = "") -> Loaded:
+    """As `load`, with the warnings and the document.
+
+    `data`: what the file shall hold, read from one that people know by `name`; its paths are relative to `path`.
+    """
     overriding, findings = overrides(environ)
     try:
-        document = read(path)
+        document = read(path) if data is None else parse(name, decode(name, data))
     except ConfigError as error:
         raise ConfigError([*error.findings, *findings]) from None
     settings = _fields(document, overriding, findings)

@@ -8,7 +8,8 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-REQUEST_LIMIT = 64 * 1024
+# A configuration of thousands of rules travels in one line.
+REQUEST_LIMIT = 4 * 1024 * 1024
 TIMEOUT = 5.0
 
 Handler = Callable[[dict[str, object]], Awaitable[dict[str, object]]]
