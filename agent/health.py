@@ -1,6 +1,8 @@
 """The verdict on one family of an uplink, from rounds of questions. Pure: who asks and who keeps the time is elsewhere.
 
-A round is good when at least `quorum` targets answered in its time. `fail_after` bad rounds in a row are a failure,
+A round asks one target (in turn; as many as the quorum). When that is not answered within a third of the timeout all
+targets are asked, and after another third once more: a lost packet costs nothing, and in the usual case a round is one
+packet. It is good when at least `quorum` targets answered in its time. `fail_after` bad rounds in a row are a failure,
 `recover_after` good ones in a row a recovery; the first good round of a family of which nothing is known yet is enough.
 Loss and latency are measured per target, over the first question of a round only (the others are asked because the
 first was lost), and the best target counts: one dead target is not a dead uplink, and not a bad one either.
@@ -15,6 +17,7 @@ from types import MappingProxyType
 from agent.desired.probe import Rounds
 from agent.model import FamilyHealth
 
+ASKS = 3  # times in a round at most
 WINDOW = 200  # questions per target; a minute of them, at the default pace
 _MASK = (1 << WINDOW) - 1
 SETTLED = 100  # questions before loss is judged
@@ -72,6 +75,17 @@ class Track:
         asked = [record for record in self.records.values() if record.asked]
         rtts = [record.rtt for record in asked if record.rtt is not None]
         return min((record.loss for record in asked), default=None), min(rtts, default=None)
+
+
+def to_ask(step: int, *, answered: int, turn: int, targets: int, rounds: Rounds) -> tuple[int, ...]:
+    """Whom to ask at a `step` of a round, 0 to `ASKS` - 1: none where enough have `answered`.
+
+    `turn`: what was asked first before this round; `targets`: how many there are.
+    """
+    if answered >= rounds.quorum:
+        return ()
+    first = tuple((turn + place) % targets for place in range(min(rounds.quorum, targets)))
+    return first if step == 0 else tuple(range(targets))
 
 
 def unverified(now: float) -> Track:

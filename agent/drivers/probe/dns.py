@@ -54,6 +54,8 @@ def answer(question: bytes, data: bytes) -> tuple[IPAddress, ...]:
             kind, _, _, size = _RECORD.unpack_from(data, at)
             at += _RECORD.size
             value = data[at : at + size]
+            if len(value) < size:
+                raise MessageError("cut short")
             if kind == _TYPE[4] and size == 4:  # noqa: PLR2004
                 found.append(IPv4Address(value))
             elif kind == _TYPE[6] and size == 16:  # noqa: PLR2004

@@ -1,8 +1,6 @@
-"""The rounds of one family: who is asked when. `agent.health` makes the verdict.
+"""The rounds of one family: `agent.health` says whom to ask, and makes the verdict.
 
-A round asks one target (in turn; as many as the quorum). When that is not answered within a third of the timeout all
-targets are asked, and after another third once more: a lost packet costs nothing, and in the usual case a round is one
-packet. An answer that comes after its round counts for the round in which it comes: slow is not dead.
+An answer that comes after its round counts for the round in which it comes: slow is not dead.
 """
 
 from __future__ import annotations
@@ -17,10 +15,9 @@ import structlog
 from agent.desired.probe import FamilyProbes, Probes
 from agent.drivers.probe.asker import Packets
 from agent.drivers.probe.stream import ASK_ERRORS, Streams
-from agent.health import Track, after_question, after_round
+from agent.health import ASKS, Track, after_question, after_round, to_ask
 from agent.model import IPAddress
 
-ASKS = 3  # times in a round at most
 _STREAMS = frozenset({"tcp", "dns", "http"})
 log = structlog.get_logger(__name__)
 
@@ -76,18 +73,17 @@ class FamilyRounds:
 
     async def _round(self) -> None:
         """Ask, and wait until enough have answered or the time is over. The pauses are real: a stall is no loss."""
-        rounds, targets = self.probes.rounds, range(len(self.probes.targets))
+        rounds, targets = self.probes.rounds, len(self.probes.targets)
         self._answered.clear()
-        for _ in range(rounds.quorum):
-            self._ask(self._turn % len(targets), first=True)
-            self._turn += 1
-        for _ in range(ASKS - 1):
+        for step in range(ASKS):
+            answered = len(self._answered)
+            wanted = to_ask(step, answered=answered, turn=self._turn, targets=targets, rounds=rounds)
+            if not wanted:
+                break
+            for target in wanted:
+                self._ask(target, first=step == 0)
             await asyncio.sleep(rounds.timeout / ASKS)
-            if len(self._answered) >= rounds.quorum:
-                return
-            for target in targets:
-                self._ask(target, first=False)
-        await asyncio.sleep(rounds.timeout / ASKS)
+        self._turn += rounds.quorum
 
     def _ask(self, target: int, *, first: bool) -> None:
         what = self.probes.targets[target]
