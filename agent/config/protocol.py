@@ -69,7 +69,7 @@ ICMPV6_TYPES: Mapping[str, int] = MappingProxyType(
     }
 )
 # Another name that people use.
-_SAME = {"ping": "echo-request", "pong": "echo-reply", "ipv6-icmp": "icmpv6", "icmp6": "icmpv6"}
+_SAME = {"ping": "echo-request", "echo": "echo-request", "pong": "echo-reply", "ipv6-icmp": "icmpv6", "icmp6": "icmpv6"}
 
 
 def _numbers(what: str, table: Mapping[str, int]) -> Callable[[object], tuple[int, ...]]:

@@ -7,7 +7,8 @@ import pytest
 
 from agent.config import Settings, load
 from agent.desired.firewall import AcceptedForward, FilterRule, Match
-from agent.plan.rules import forwards, merged, pairs
+from agent.plan.rule_matches import merged
+from agent.plan.rules import forwards, pairs
 
 BASE = """
 site: { name: t, prefix: fd00:1:2::/48 }
