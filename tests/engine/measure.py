@@ -20,6 +20,8 @@ INTERNET4 = "203.0.113.7"
 INTERNET6 = "2001:db8:f::7"
 FAMILIES = {4: INTERNET4, 6: INTERNET6}
 READY_SECONDS = 60.0
+# An uplink that failed is used again when it was well for 2 s, twice that after each further failure.
+RETURN_SECONDS = 300.0
 PING_INTERVAL = 0.01  # seconds: the resolution of an outage
 MEBI = 2**20
 
@@ -103,7 +105,7 @@ def restart_ingress(demo: Project, service: str = "ingress-kpn") -> dict[int, fl
         demo.compose("restart", service)
         assert demo.inspect(service, "{{.State.StartedAt}}") != before
         wait_for(lambda: demo.inspect(service, "{{.State.Health.Status}}") == "healthy", READY_SECONDS, service)
-        wait_for(lambda: _uses(demo, "kpn"), READY_SECONDS, "traffic to return")
+        wait_for(lambda: uses(demo, "kpn"), RETURN_SECONDS, "traffic to return")
         now = time.time()
         wait_for(lambda: all(t.last > now for t in trains.values()), READY_SECONDS, "answers after the restart")
     finally:
@@ -111,7 +113,7 @@ def restart_ingress(demo: Project, service: str = "ingress-kpn") -> dict[int, fl
     return gaps
 
 
-def _uses(demo: Project, uplink: str) -> bool:
+def uses(demo: Project, uplink: str) -> bool:
     """Whether a new connection of each family leaves by an uplink, as the internet host sees it."""
     sources = {"kpn": ("192.0.2.", "2001:db8:a100:"), "odido": ("198.51.100.", "2001:db8:b:")}[uplink]
     return all(page_source(demo, family).startswith(source) for family, source in zip(FAMILIES, sources, strict=True))
