@@ -10,6 +10,7 @@ from types import MappingProxyType
 from agent.config.settings import FIREWALL, INTERNET, Settings
 from agent.desired import Document, Plan, Problem, Publication, WantedAddress
 from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, KeaDhcp4Config, Steer
+from agent.desired.log import UlogdConfig
 from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
 from agent.plan import firewall_routes, firewall_services, flows, lists, marks, networks, rules
 from agent.plan.broker import plan_broker
@@ -45,6 +46,7 @@ class _Static:
     sysctls: tuple[tuple[str, str], ...]
     kea: KeaDhcp4Config
     broker: tuple[Document, ...]
+    log: tuple[UlogdConfig, ...]
     orders: Mapping[str, Order]
     steers: tuple[tuple[str, Steer], ...]
     metered: frozenset[str]
@@ -70,6 +72,7 @@ def _static(  # noqa: PLR0917 - together they are the key of the cache
         sysctls=networks.sysctls(found),
         kea=firewall_services.kea_dhcp4(settings, found, dict(marked)),
         broker=plan_broker(settings),
+        log=(UlogdConfig(),) if any(rules.logged(settings)) else (),
         orders=orders(settings),
         steers=tuple(dict.fromkeys(steers)),
         metered=frozenset(name for name, uplink in settings.uplinks.items() if uplink.metered),
@@ -176,11 +179,12 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         neighbours=firewall_routes.neighbours(uplinks.values(), dmz),
         sysctls=static.sysctls,
         # An empty radvd.conf is a syntax error: without a link there is none.
-        files=(*((advertised,) if advertised.interfaces else ()), static.kea, *static.broker),
+        files=(*((advertised,) if advertised.interfaces else ()), static.kea, *static.broker, *static.log),
         services=MappingProxyType(
             {
                 "radvd": bool(advertised.interfaces),
                 "kea-dhcp4": bool(static.kea.subnets),
+                "ulogd2": bool(static.log),
                 "mosquitto": settings.bus.broker == FIREWALL,
             }
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from ipaddress import IPv6Network
 
@@ -38,6 +39,12 @@ def pairs(settings: Settings, utc_offset: int = 0) -> tuple[ZonePair, ...]:
     decided = _policies(settings)
     both = sorted({*found, *decided})
     return tuple(ZonePair(*pair, tuple(found.get(pair, ())), decided.get(pair)) for pair in both)
+
+
+def logged(settings: Settings) -> Iterator[bool]:
+    """Whether each rule and policy logs."""
+    yield from (bool(rule.log) for rule in settings.rules)
+    yield from (bool(policy.log) for policy in settings.policies)
 
 
 def _policies(settings: Settings) -> dict[tuple[str, str], FilterRule]:

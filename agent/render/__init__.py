@@ -9,6 +9,7 @@ from agent.desired import ConfigFile, Document, Ruleset, Table
 from agent.desired.broker import MosquittoAcl, MosquittoConfig
 from agent.desired.firewall import FirewallTable, KeaDhcp4Config, RadvdConfig
 from agent.desired.ingress import DhcpcdConfig, IngressTable, PppPeer, PppSecrets, WireguardConfig
+from agent.desired.log import UlogdConfig
 from agent.render.dhcpcd import render_dhcpcd
 from agent.render.kea import render_kea_dhcp4
 from agent.render.mosquitto import render_mosquitto, render_mosquitto_acl
@@ -16,6 +17,7 @@ from agent.render.nft_firewall import render_firewall
 from agent.render.nft_ingress import render_ingress
 from agent.render.ppp import render_ppp_peer, render_ppp_secrets
 from agent.render.radvd import render_radvd
+from agent.render.ulogd import render_ulogd
 from agent.render.wireguard import render_wireguard
 
 # One renderer per kind of value: a new kind adds its line here.
@@ -31,6 +33,7 @@ _FILES: dict[type[Document], Callable[[Any], ConfigFile]] = {
     PppPeer: render_ppp_peer,
     PppSecrets: render_ppp_secrets,
     RadvdConfig: render_radvd,
+    UlogdConfig: render_ulogd,
     WireguardConfig: render_wireguard,
 }
 

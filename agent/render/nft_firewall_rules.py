@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent.desired.firewall import INTERNET, FilterRule, FirewallPolicy, Match, ZonePair
+from agent.desired.log import LOG_GROUP
 from agent.model import Family, IPNetwork
 from agent.render.nft_text import braced
 
 _VERDICTS = {"accept": "accept", "drop": "drop", "reject": "reject with icmpx admin-prohibited"}
 STATE = "ct state vmap { invalid : drop, established : accept, related : accept }"
 LOG_LIMIT = "limit rate 10/second burst 20 packets"
-LOG_GROUP = 1  # of ulogd: what the kernel logs itself is not seen in a container
 # How long a source is remembered: as long as its rate may speak of.
 _REMEMBER = {"second": "1m", "minute": "5m", "hour": "2h", "day": "2d"}
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from agent.desired.log import UlogdConfig
 from agent.model import ListContent
+from agent.render import render_file
 from tests.lab.firewall_topology import NET4, NET6
 from tests.lab.firewall_world import CONFIG, World, firewall_world
+from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -161,3 +166,22 @@ def test_the_router_s_own_packets_take_the_choice_of_the_transit_network(world: 
     world.carrier("kpn", up=False)
     assert world.ask("fw", NET4) == "198.51.100.2"
     assert world.ask("fw", NET6) == "2001:db8:b100:99::1"
+
+
+def test_ulogd_says_zones_rule_and_addresses(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "ulogd.conf"
+    path.write_text(render_file(UlogdConfig()).text)
+    with ExitStack() as stack:
+        command = ["/usr/sbin/ulogd", "-c", str(path)]
+        ulogd = world.spaces["fw"].call(lambda: subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        stack.callback(ulogd.wait, 10)
+        stack.callback(ulogd.terminate)
+        assert ulogd.stdout is not None
+        listening = Path("/proc/thread-self/net/netfilter/nfnetlink_log")
+        wait_for(lambda: world.spaces["fw"].call(listening.read_text), 20, lambda: "ulogd does not listen")
+        assert world.refused("cam", "10.10.0.5", 444)
+        line = ulogd.stdout.readline()
+    assert "iot>home policy_1 reject no way:" in line
+    assert "IN=iot OUT=home" in line
+    assert "SRC=10.30.0.50 DST=10.10.0.5" in line
+    assert "DPT=444" in line

@@ -24,6 +24,7 @@ GUEST = (
     "mosquitto-clients",
     "conntrack",
     "tcpdump",
+    "ulogd2",
     "iperf3",
     # what only this kernel can run
     "ppp",
