@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import structlog
@@ -68,6 +69,15 @@ def read_own(place: Place, environ: Mapping[str, str]) -> tuple[Candidate, str]:
 def digest(data: bytes) -> str:
     """The fingerprint of a file's content."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def signature(path: Path) -> object:
+    """What of a file tells that it may have other content; None where it is not there."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 def first(place: Place, environ: Mapping[str, str], kept: Kept | None, now: float) -> tuple[Candidate, Kept, str]:

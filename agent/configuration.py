@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import structlog
 
 from agent import events as ev
-from agent.candidate import Candidate, compared, digest, read_candidate, read_own
+from agent.candidate import Candidate, compared, digest, read_candidate, read_own, signature
 from agent.config import ConfigError, Settings
 from agent.desired import Problem, Ruleset
 from agent.drivers.config_store import ConfigStore, Kept
@@ -23,6 +22,10 @@ from agent.plan_diff import Change, View
 from agent.reconcile import Reconciler, Status
 
 EVERY = 2.0
+_SAME = (
+    "the router runs this already (a changed file is applied by itself), so there is nothing to go back to: "
+    "edit a copy and `routerctl apply --confirm 60s COPY`"
+)
 SETTLE = 0.1
 
 log = structlog.get_logger(__name__)
@@ -103,6 +106,8 @@ class Configuration:
                 return _waiting()
             try:
                 candidate = self._read(data, name)
+                if confirm is not None and candidate.text == self.running.text:
+                    return Outcome((_SAME,))
                 base = digest(self.place.config.read_bytes())
                 return await self._switch(candidate, base, confirm)
             except self.refusals as error:
@@ -154,8 +159,9 @@ class Configuration:
         seen = signature(self.place.config)
         if seen == self._seen:
             return
-        while seen != (after := await _later(self.place.config)):
-            seen = after  # still being written
+        await asyncio.sleep(SETTLE)
+        if seen != signature(self.place.config):
+            return  # still being written
         async with self._lock:
             if self.kept.before is not None:
                 return
@@ -226,20 +232,6 @@ class Configuration:
             self.store.save(kept)
         except OSError as error:
             log.warning("cannot keep what runs for the next start", error=str(error))
-
-
-def signature(path: Path) -> object:
-    """What of a file tells that it may have other content; None where it is not there."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
-
-
-async def _later(path: Path) -> object:
-    await asyncio.sleep(SETTLE)
-    return signature(path)
 
 
 def _waiting() -> Outcome:

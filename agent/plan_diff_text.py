@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _NARROWEST = 40
-_NOTHING = "Nothing changes: the router runs this already."
+_NOTHING = "Nothing changes: it runs already."
 
 
 def changes_text(changes: Sequence[Mapping[str, Any]], width: int) -> str:

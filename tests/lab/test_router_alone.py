@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.lab.alone import mapped, ready, start, status
 from tests.lab.lab import Lab
 from tests.lab.node import Node
 from tests.lab.router import CONFIG
@@ -38,27 +38,6 @@ def agent(kpn: Node) -> Iterator[subprocess.Popen[Any]]:
     yield process
     process.kill()
     process.wait()
-
-
-def start(node: Node) -> subprocess.Popen[Any]:
-    # Without the stand-in's dinitctl on PATH.
-    path = ":".join(part for part in node.environment["PATH"].split(":") if not part.endswith("tests/lab/bin"))
-    return node.spawn(["router-agent", "run"], "agent", env={"PATH": path})
-
-
-def ready(node: Node) -> None:
-    wait_for(lambda: status(node).get("ready"), 10, lambda: f"the agent; its log: {node.log('agent')[-3000:]}")
-
-
-def status(node: Node) -> dict[str, Any]:
-    answer = node.run(["routerctl", "status", "--json"], check=False)
-    return dict(json.loads(answer.stdout)) if answer.returncode == 0 else {}
-
-
-def mapped(node: Node, prefix: str) -> None:
-    """Until the rules translate to this prefix."""
-    network = prefix.split("/", maxsplit=1)[0]
-    wait_for(lambda: f"| {network}" in node.output(["nft", "list", "chain", "inet", "router", "npt_out"]), 5, prefix)
 
 
 def test_it_follows_its_prefix_and_reports_the_rest(kpn: Node, agent: subprocess.Popen[Any]) -> None:
