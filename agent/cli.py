@@ -52,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     uplinks.add_argument("--json", action="store_true", help="the whole document")
     uplinks.set_defaults(run=_uplinks)
 
+    rules = commands.add_parser("rules", help="the rules, and how often each matched (firewall)")
+    rules.add_argument("--json", action="store_true", help="the whole document")
+    rules.set_defaults(run=_rules)
+
     why = commands.add_parser("why", help="which uplink a host would use, and why (firewall)")
     why.add_argument("address", help="an address inside, or a host's name")
     why.add_argument("destination", nargs="?", help="an address; default: anywhere outside")
@@ -141,6 +145,12 @@ def _uplinks(arguments: argparse.Namespace) -> int:
     from agent.uplinks_text import uplinks_text  # noqa: PLC0415
 
     return _shown(ask("uplinks"), uplinks_text, raw=arguments.json)
+
+
+def _rules(arguments: argparse.Namespace) -> int:
+    from agent.rules import rules_text  # noqa: PLC0415
+
+    return _shown(ask("rules"), rules_text, raw=arguments.json)
 
 
 def _why(arguments: argparse.Namespace) -> int:

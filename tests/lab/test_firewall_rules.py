@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.desired.log import UlogdConfig
+from agent.drivers.counters import read_counters
 from agent.model import ListContent
 from agent.render import render_file
 from tests.lab.firewall_topology import NET4, NET6
@@ -185,3 +186,11 @@ def test_ulogd_says_zones_rule_and_addresses(world: World, tmp_path: Path) -> No
     assert "IN=iot OUT=home" in line
     assert "SRC=10.30.0.50 DST=10.10.0.5" in line
     assert "DPT=444" in line
+
+
+def test_the_counters_of_all_rules_are_read(world: World) -> None:
+    world.ask("host", "10.30.0.50", 22)
+    counts = world.spaces["fw"].run(read_counters)
+    rules = {name: packets for name, packets in world.accepted().items() if "_" in name}
+    assert {name: count.packets for name, count in counts.items()} == rules
+    assert rules["rule_2"] >= 1

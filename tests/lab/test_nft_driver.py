@@ -216,3 +216,20 @@ def test_a_small_delta_is_quick(space: Namespace) -> None:
 
 def test_difference_of_equals_is_empty() -> None:
     assert not difference(FIRST, Ruleset(SKELETON, dict(FIRST.elements), dict(FIRST.chains)))
+
+
+def test_what_packets_put_into_a_set_of_ours_is_no_change(space: Namespace) -> None:
+    text = SKELETON.replace(
+        "  chain npt",
+        "  set heard { type ipv4_addr; size 99; flags dynamic,timeout; timeout 1h; }\n  chain npt",
+    )
+
+    async def body(nft: Nft) -> None:
+        await nft.apply(Ruleset(text))
+        await nft.settle()
+        space.sh("nft 'add element inet router heard { 192.0.2.1 limit rate 5/minute burst 9 packets }'")
+        assert await nft.verify()
+        space.sh("nft 'add element inet router own4 { 192.0.2.9 }'")
+        assert not await nft.verify()
+
+    in_space(space, body)
