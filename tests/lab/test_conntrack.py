@@ -13,6 +13,7 @@ from pyroute2.netlink.nfnetlink.nfctsocket import AsyncNFCTSocket
 
 from agent.desired import FlowEnd
 from agent.drivers.conntrack import Conntrack, ConntrackError
+from agent.model import TcpFlow
 from tests.lab.netns import Namespace, netns
 
 pytestmark = pytest.mark.lab
@@ -121,6 +122,10 @@ ALL = {(source, port) for source in FOUR + SIX for port in PORTS}
         (FlowEnd(6, sources=(ip_network("fd10:2::/64"), *NETS)), {("fd10:2::1", p) for p in PORTS}, True),
         (FlowEnd(4, mark=1, translated_source_not_in=KEPT, sources=NETS), {("10.1.0.1", 1500)}, True),
         (FlowEnd(4, sources=()), set(), True),
+        # By the original source, translated or not.
+        (FlowEnd(4, inside=NETS), {("10.1.0.1", p) for p in PORTS}, True),
+        (FlowEnd(4, mark=1, inside=NETS), {("10.1.0.1", p) for p in (1000, 1500)}, True),
+        (FlowEnd(6, mark=2, inside=(ip_network("fd10:2::/64"),)), {("fd10:2::1", 2000)}, True),
     ],
 )
 def test_exactly_those_named_go(ns: Namespace, flow: FlowEnd, gone: set[tuple[str, int]], counted: bool) -> None:
@@ -159,6 +164,22 @@ def test_a_connection_beside_them_lives_on_and_one_among_them_ends(ns: Namespace
             client.sendall(b"still here")
             assert await Conntrack().end((FlowEnd(4, mark=2, sources=NETS),)) == 1
             assert connection not in await flows()
+
+    ns.run(main)
+
+
+def test_open_tcp_connections_among_them_are_named(ns: Namespace) -> None:
+    async def main() -> None:
+        open_flows()
+        with socket.create_connection(("192.0.2.1", 7), source_address=("10.1.0.1", 0), timeout=5) as client:
+            source, port = client.getsockname()
+            flow = TcpFlow(ip_address(source), port, ip_address("192.0.2.1"), 7)
+            named = FlowEnd(4, mark=2, inside=NETS, reset=True)
+            assert await Conntrack().tcp((named,)) == (flow,)
+            assert await Conntrack().tcp((FlowEnd(4, mark=2, reset=True), named)) == (flow,)
+            assert await Conntrack().tcp((FlowEnd(4, mark=2), FlowEnd(4, mark=1, reset=True))) == ()
+            assert await Conntrack().end((named,)) == 2, "and a datagram's"
+            assert await Conntrack().tcp((named,)) == ()
 
     ns.run(main)
 

@@ -17,6 +17,24 @@ def forwards(*lines: str) -> str:
 VMS = 'docker_hosts: { vm1: { network: home, index: 2, mac: "02:00:00:00:00:02" } }'
 TLS = "bus: { host: a, port: 8883, tls: { ca_file: a, cert_file: c, key_file: k }, password_file: p, users_file: u }"
 RULE_ERRORS = {
+    "unknown uplink": (
+        rule("from: home, to: internet, action: accept, via: kpnn"),
+        "rules[0].via",
+        "there is no uplink `kpnn`",
+        "write `kpn`",
+    ),
+    "via and only": (
+        rule("from: home, to: internet, action: accept, via: kpn, only: kpn"),
+        "rules[0].via",
+        "`via` and `only` in one rule",
+        "keep `only`",
+    ),
+    "an uplink for what stays inside": (
+        rule("from: home, to: firewall, action: accept, only: kpn"),
+        "rules[0].only",
+        "`only` in a rule that lets nothing out",
+        "write `to: internet` and `action: accept`",
+    ),
     "unknown zone": (
         rule("from: hone, to: internet, action: accept"),
         "rules[0].from[0]",
@@ -150,3 +168,17 @@ def test_ranges_keep_their_width_inside() -> None:
     assert found.forwards["a"].mapped == (("tcp", 443, 443, 8000, 8000), ("udp", 27000, 27050, 8000, 8050))
     assert found.forwards["b"].mapped == (("tcp", 1, 1, 1, 1), ("tcp", 2, 2, 2, 2))
     assert found.forwards["a"].ports == (("tcp", 443, 443), ("udp", 27000, 27050))
+
+
+def test_a_rule_names_an_uplink_that_its_network_may_use() -> None:
+    text = config(
+        rules=rule("from: home, to: internet, udp: 5060, action: accept, via: odido"),
+        networks="""
+            networks:
+              home: { subnet: 0x10, ipv4: 10.10.0.0/24, uplinks: [kpn] }
+              dmz: { subnet: 0x99, ipv4: 10.99.0.0/24, transit: true, dhcp4: { pool: 10.99.0.10-10.99.0.19 } }
+            """,
+    )
+    expect(text, "rules[0].via", "`home` may not use the uplink `odido`", "add `odido` to `networks.home.uplinks`")
+    (found,) = settings(rules=rule("from: home, to: internet, udp: 5060, action: accept, via: odido")).rules
+    assert found.uplink == "odido"
