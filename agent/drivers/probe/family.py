@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from agent.drivers.probe.stream import ASK_ERRORS, Streams
 from agent.health import ASKS, Track, after_question, after_round, to_ask
 from agent.model import IPAddress
 
+_EARLY = 0.01  # of an interval
 _STREAMS = frozenset({"tcp", "dns", "http"})
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class FamilyRounds:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _turn: int = 0
     _answered: set[int] = field(default_factory=set)
+    _enough: asyncio.Future[None] | None = None
     _error: str = ""
 
     def __post_init__(self) -> None:
@@ -64,7 +67,7 @@ class FamilyRounds:
                 answered = len(self._answered)
                 self.track = after_round(self.track, self.probes.rounds, answered=answered, now=self.now())
                 self.on_round(self.track)
-                await asyncio.sleep(max(start + self.probes.rounds.interval - loop.time(), 0.0))
+                await asyncio.sleep(max(_next_round(start, self.probes.rounds.interval) - loop.time(), 0.0))
         finally:
             self._packets.close()
             for question in self._open.values():
@@ -82,8 +85,19 @@ class FamilyRounds:
                 break
             for target in wanted:
                 self._ask(target, first=step == 0)
-            await asyncio.sleep(rounds.timeout / ASKS)
+            await self._pause(rounds.timeout / ASKS)
         self._turn += rounds.quorum
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until enough have answered: an idle router wakes twice a round, not three times."""
+        loop = asyncio.get_running_loop()
+        self._enough = loop.create_future()
+        timer = loop.call_later(seconds, _wake, self._enough)
+        try:
+            await self._enough
+        finally:
+            timer.cancel()
+            self._enough = None
 
     def _ask(self, target: int, *, first: bool) -> None:
         what = self.probes.targets[target]
@@ -119,6 +133,8 @@ class FamilyRounds:
         if question is None:
             return
         self._answered.add(question.target)
+        if self._enough is not None and len(self._answered) >= self.probes.rounds.quorum:
+            _wake(self._enough)
         if question.first:
             rtt = asyncio.get_running_loop().time() - question.sent
             self.track = after_question(self.track, question.target, rtt)
@@ -133,3 +149,16 @@ class FamilyRounds:
                 question.task.cancel()
             if question.first:
                 self.track = after_question(self.track, question.target, None)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
+
+def _next_round(start: float, interval: float) -> float:
+    """When the round after that of `start` begins: at a multiple of the interval, so both families wake us once.
+
+    A timer may fire a little early.
+    """
+    return (math.floor(start / interval + _EARLY) + 1) * interval

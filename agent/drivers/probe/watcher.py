@@ -8,12 +8,12 @@ what came since the last one, judges, and asks again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from types import MappingProxyType
 from typing import Final
 
@@ -27,95 +27,136 @@ from agent.reach import INTERVAL, Contact, after_question
 
 _LARGEST: Final = 256
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
-_COOKIE: Final = os.urandom(8)
 _NONE: Final[frozenset[Family]] = frozenset()
 _DEAD: Final = MappingProxyType({hops: families for families, hops in WATCH_DEAD.items()})
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
+class _Asked:
+    """An ingress: where to send to, and what is known of it. `pending`: asked, and not judged yet."""
+
+    watched: Watched
+    to: tuple[str, int, int, int]
+    contact: Contact = Contact()
+    pending: bool = False
+
+
+@dataclass(slots=True)
 class Watcher:
-    """`apply` says whom to ask, at any time; `run` asks for ever."""
+    """`apply` says whom to ask, at any time; `run` asks for ever.
+
+    A tick comes ten times a second on an idle router, so it does little: a timer instead of a task, one packet made
+    once, nothing built while nothing changes.
+    """
 
     interval: float = INTERVAL
     _watch: Watch | None = None
-    _contacts: dict[Watched, Contact] = field(default_factory=dict)
-    _asked: set[Watched] = field(default_factory=set)
+    _asked: dict[str, _Asked] = field(default_factory=dict)
     _open: socket.socket | None = None
-    _changed: asyncio.Event = field(default_factory=asyncio.Event)
-    _sequence: int = 0
+    _timer: asyncio.TimerHandle | None = None
+    _ended: asyncio.Future[None] | None = None
+    _emit: Callable[[Event], None] = lambda _: None
     _told: dict[str, Reach] = field(default_factory=dict)
+    _cookie: bytes = field(default_factory=lambda: os.urandom(8))
+    _question: bytes = b""
 
     def apply(self, watch: Watch | None) -> None:
         """Watch these ingresses from now on, None for none."""
         before, self._watch = self._watch, watch
+        known = {one.watched: one.contact for one in self._asked.values()}
         if watch is None or before is None or (before.device, before.index) != (watch.device, watch.index):
             self._close()
         ingresses = watch.ingresses if watch is not None else ()
-        self._contacts = {one: self._contacts.get(one, Contact()) for one in ingresses}
-        self._asked &= self._contacts.keys()
-        self._changed.set()
+        index = watch.index if watch is not None else 0
+        self._asked = {
+            str(one.address): _Asked(one, (str(one.address), 0, 0, index), known.get(one, Contact()))
+            for one in ingresses
+        }
+        if self._ended is not None:
+            self._tell()
+            self._arm()
 
     async def run(self, emit: Callable[[Event], None]) -> None:
         """Ask for ever; `emit` is called in the loop when an ingress is reached or no longer, or says something new."""
+        self._emit = emit
+        self._question = packet.echo_request(6, WATCH_IDENTIFIER, 0, self._cookie)
+        self._ended = asyncio.get_running_loop().create_future()
+        self._arm()
         try:
-            while True:
-                if not self._contacts:
-                    self._tell(emit)
-                    self._changed.clear()
-                    await self._changed.wait()
-                self._judge()
-                self._tell(emit)
-                self._ask()
-                await asyncio.sleep(self.interval)
+            await self._ended
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             self._close()
 
-    def _judge(self) -> None:
-        """Only what was asked is judged: a stall of ours, or a link of ours that is down, is no silence of theirs."""
-        heard = self._heard()
-        for one in self._asked:
-            self._contacts[one] = after_question(self._contacts[one], heard.get(one.address))
-        self._asked.clear()
+    def _arm(self) -> None:
+        """A tick after the interval, unless one is due or there is nobody to ask."""
+        if self._asked and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self.interval, self._tick)
 
-    def _tell(self, emit: Callable[[Event], None]) -> None:
-        found = {one.uplink: contact.reach for one, contact in self._contacts.items()}
+    def _tick(self) -> None:
+        self._timer = None
+        try:
+            if self._judge():
+                self._tell()
+            self._ask()
+        except Exception as error:  # noqa: BLE001 - the task of `run` shall end by it, not the loop's handler log it
+            if self._ended is not None and not self._ended.done():
+                self._ended.set_exception(error)
+            return
+        self._arm()
+
+    def _judge(self) -> bool:
+        """Judge what was asked, and whether that changed anything. A stall or a dead link of ours is no silence."""
+        heard = self._heard()
+        changed = False
+        for address, one in self._asked.items():
+            if not one.pending:
+                continue
+            one.pending = False
+            contact = after_question(one.contact, heard.get(address))
+            if contact is not one.contact:
+                one.contact, changed = contact, True
+        return changed
+
+    def _tell(self) -> None:
+        found = {one.watched.uplink: one.contact.reach for one in self._asked.values()}
         if found == self._told:
             return
         for uplink, reach in found.items():
             if self._told.get(uplink, Reach()) != reach:
                 log.info("ingress asked on the DMZ", uplink=uplink, ipv4=reach.ipv4, ipv6=reach.ipv6)
         self._told = found
-        emit(ReachChanged(MappingProxyType(dict(found))))
+        self._emit(ReachChanged(MappingProxyType(dict(found))))
 
     def _ask(self) -> None:
-        if self._watch is None:
-            return
-        self._sequence = (self._sequence + 1) & 0xFFFF
-        data = packet.echo_request(6, WATCH_IDENTIFIER, self._sequence, _COOKIE)
-        for one in self._contacts:
-            try:
-                self._socket(self._watch.device).sendto(data, (str(one.address), 0, 0, self._watch.index))
-            except OSError:
-                continue  # ours: no address on the link yet, or the link is down
-            self._asked.add(one)
+        try:
+            asking = self._socket()
+        except OSError:
+            return  # the device is gone
+        for one in self._asked.values():
+            with contextlib.suppress(OSError):  # ours: no address on the link yet, or the link is down
+                asking.sendto(self._question, one.to)
+                one.pending = True
 
-    def _heard(self) -> dict[IPv6Address, frozenset[Family]]:
+    def _heard(self) -> dict[str, frozenset[Family]]:
         """What has come since the last time: address → the families that carry nothing."""
-        found: dict[IPv6Address, frozenset[Family]] = {}
+        found: dict[str, frozenset[Family]] = {}
         while self._open is not None:
             try:
                 data, ancillary, _, sender = self._open.recvmsg(_LARGEST, _ANCILLARY)
             except OSError:  # nothing more, or an error that is told once
                 break
             echo = packet.read_echo(6, data)
-            if echo is not None and (echo.identifier, echo.payload) == (WATCH_IDENTIFIER, _COOKIE):
+            if echo is not None and (echo.identifier, echo.payload) == (WATCH_IDENTIFIER, self._cookie):
                 hops = int.from_bytes(ancillary[0][2], sys.byteorder) if ancillary else 0
-                found[IPv6Address(sender[0].partition("%")[0])] = _DEAD.get(hops, _NONE)
+                found[sender[0].partition("%")[0]] = _DEAD.get(hops, _NONE)
         return found
 
-    def _socket(self, device: str) -> socket.socket:
+    def _socket(self) -> socket.socket:
         if self._open is None:
+            device = self._watch.device if self._watch is not None else ""
             self._open = sockets.icmp(6, device, None, [packet.ECHO_REPLY[6]])
             self._open.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVHOPLIMIT, 1)
         return self._open
@@ -124,4 +165,3 @@ class Watcher:
         made, self._open = self._open, None
         if made is not None:
             made.close()
-        self._asked.clear()
