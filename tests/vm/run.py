@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.vm import build
+from tests.vm import build, packages
 
 HERE = Path(__file__).parent
 FACTS = "uname -r; python3 --version; nft --version; cat /proc/uptime\n"
@@ -32,24 +32,32 @@ class CrashError(RuntimeError):
     """The machine ended without an exit status; the text is the end of its console."""
 
 
-def _pack(target: Path) -> None:
-    """The checkout without what is hidden or made from it."""
+def _pack(machine: Path, target: Path) -> None:
+    """The checkout without what is hidden or made from it, compiled for the guest's Python."""
 
-    def wanted(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-        name = Path(member.name).name
-        return None if name.startswith(".") or name in _LEFT_OUT or name.endswith(".egg-info") else member
+    def unwanted(_: str, names: list[str]) -> list[str]:
+        return [name for name in names if name.startswith(".") or name in _LEFT_OUT or name.endswith(".egg-info")]
 
-    with tarfile.open(target, "w") as archive:
-        for path in sorted(build.REPOSITORY.iterdir()):
-            archive.add(path, path.name, filter=wanted)
+    with tempfile.TemporaryDirectory(prefix="vm-checkout-") as place:
+        tree = Path(place, "checkout")
+        shutil.copytree(build.REPOSITORY, tree, ignore=unwanted)
+        python = [*_loader(machine), f"{machine}/emulator/usr/bin/python{packages.GUEST_PYTHON}"]
+        compiling = [*python, "-m", "compileall", "-q", "-s", str(tree), "-p", packages.CHECKOUT, str(tree)]
+        subprocess.run(compiling, check=True, env={"PYTHONHOME": f"{machine}/emulator/usr"})
+        with tarfile.open(target, "w") as archive:
+            archive.add(tree, ".")
+
+
+def _loader(machine: Path) -> list[str]:
+    """Runs a program of the emulator's tree by that tree's own loader and libraries: nothing of it is installed."""
+    libraries = machine / "emulator/usr/lib/x86_64-linux-gnu"
+    return [f"{libraries}/ld-linux-x86-64.so.2", "--library-path", str(libraries)]
 
 
 def command(machine: Path, shared: Path, results: Path, *, seconds: int, memory: int = 2560) -> list[str]:
-    """QEMU's command line. It runs from its directory by its own loader: nothing of it is installed."""
+    """QEMU's command line."""
     emulator = machine / "emulator"
-    libraries = emulator / "usr/lib/x86_64-linux-gnu"
-    argv = [f"{libraries}/ld-linux-x86-64.so.2", "--library-path", str(libraries)]
-    argv += [f"{emulator}/usr/bin/qemu-system-x86_64", "-L", f"{emulator}/usr/share/qemu"]
+    argv = [*_loader(machine), f"{emulator}/usr/bin/qemu-system-x86_64", "-L", f"{emulator}/usr/share/qemu"]
     argv += ["-L", f"{emulator}/usr/share/seabios", "-M", "q35,usb=off,vmport=off,smbus=off,sata=off"]
     # Emulation everywhere: a nested /dev/kvm that opens but cannot run a kernel is common. VM_ACCEL=kvm asks for it.
     accel = os.environ.get("VM_ACCEL", "tcg,thread=multi,tb-size=512")
@@ -96,7 +104,7 @@ def run(script: str, results: Path, *, seconds: int = 540, progress: Callable[[s
     shared = Path(tempfile.mkdtemp(prefix="vm-"))
     (results / "status").unlink(missing_ok=True)
     try:
-        _pack(shared / "checkout.tar")
+        _pack(machine, shared / "checkout.tar")
         (shared / "script").write_text(script)
         shutil.copy(HERE / "guest" / "init", shared / "init")
         argv = command(machine, shared, results, seconds=seconds)
