@@ -1,0 +1,166 @@
+"""What an ingress probes, what it says of the answers, and what the firewall makes of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from types import MappingProxyType
+
+import pytest
+
+from agent.desired import Plan
+from agent.desired.ingress import IngressTable
+from agent.desired.probe import FamilyProbes, Probes, Target, Watched
+from agent.model import Choice, Family, FamilyHealth, Neighbour, Reach, State, UplinkHealth
+from agent.plan.firewall import plan_firewall
+from agent.plan.ingress import plan_ingress
+from tests.golden import firewall_cases
+from tests.golden.firewall_cases import LAB, settings
+from tests.golden.ingress_cases import NOW, PLAIN, PREFIX, WAN, state
+
+UP = FamilyHealth(up=True, loss=0.0, rtt=0.01, since=1.0)
+DOWN = FamilyHealth(up=False, since=1.0)
+SETTINGS = settings(LAB)
+
+
+def probes(node: str, seen: State) -> Probes | None:
+    return plan_ingress(SETTINGS, node, seen, NOW).probes
+
+
+def family(found: Probes | None, wanted: Family) -> FamilyProbes:
+    assert found is not None
+    return next(one for one in found.families if one.family == wanted)
+
+
+def health(node: str, seen: State) -> UplinkHealth | None:
+    facts = {one.topic: one.fact for one in plan_ingress(SETTINGS, node, seen, NOW).facts}
+    found = facts.get("uplink/health")
+    assert found is None or isinstance(found, UplinkHealth)
+    return found
+
+
+def alive(node: str, seen: State) -> set[Family]:
+    table = plan_ingress(SETTINGS, node, seen, NOW).nft
+    assert isinstance(table, IngressTable)
+    return set(table.alive)
+
+
+def test_the_targets_of_each_family_with_the_uplinks_own_address() -> None:
+    found = probes("kpn", state(PREFIX))
+    assert found is not None
+    assert (found.device, found.index) == ("wan", WAN)
+    four, six = family(found, 4), family(found, 6)
+    assert (four.source, four.targets) == (ip_address("192.0.2.2"), (Target("echo", IPv4Address("203.0.113.7")),))
+    assert (six.source, six.targets) == (ip_address("2001:db8:a::2"), (Target("echo", IPv6Address("2001:db8:f::7")),))
+    assert (four.rounds.interval, four.rounds.fail_after) == (0.3, 3)
+
+
+def test_without_a_probe_the_next_hop_and_it_is_doubted() -> None:
+    found = probes("odido", state())
+    four, six = family(found, 4), family(found, 6)
+    assert four.targets == (Target("neighbour", IPv4Address("192.0.2.1")),)
+    assert six.targets == (Target("neighbour", IPv6Address("fe80::f")),)
+    assert four.rounds.doubt
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"links": PLAIN[1:]},
+        {"links": (replace(PLAIN[0], carrier=False), PLAIN[1])},
+        {"addresses": {}},
+        {"links": (replace(PLAIN[0], kind="ppp"), PLAIN[1])},
+    ],
+    ids=["no link", "no carrier", "no address", "a point-to-point link has no next hop"],
+)
+def test_nothing_is_probed_where_nothing_can_answer(change: Mapping[str, object]) -> None:
+    assert probes("odido", state(**change)) is None  # type: ignore[arg-type]
+
+
+def test_a_prefix_without_an_address_is_probed_from_an_address_of_the_prefix_once_it_is_there() -> None:
+    four_only = {"192.0.2.2/24": WAN}
+    before = plan_ingress(SETTINGS, "kpn", state(PREFIX, addresses=four_only), NOW)
+    assert before.probes is not None
+    assert [one.family for one in before.probes.families] == [4]
+    (added,) = (one.ip for one in before.addresses if one.ip.version == 6)
+    after = state(PREFIX, addresses={**four_only, str(added): WAN})
+    assert family(probes("kpn", after), 6).source == added.ip
+
+
+def test_a_next_hop_that_the_kernel_gave_up_is_lost() -> None:
+    seen = state(PREFIX)
+    gateway = ip_address("192.0.2.1")
+    for kind, lost in (("reachable", False), ("incomplete", False), ("failed", True)):
+        entry = Neighbour(WAN, gateway, state=kind)
+        known = replace(seen, neighbours=MappingProxyType({(WAN, gateway): entry}))
+        assert family(probes("kpn", known), 4).lost == lost
+        assert not family(probes("kpn", known), 6).lost
+
+
+def test_at_the_start_of_the_agent_nothing_is_known_and_nothing_is_said() -> None:
+    assert health("kpn", state(PREFIX)) is None
+    assert alive("kpn", state(PREFIX)) == {4, 6}
+
+
+def test_a_verdict_is_told_and_answered_to_the_firewall() -> None:
+    seen = replace(state(PREFIX), health=UplinkHealth(UP, DOWN, NOW + 30))
+    assert health("kpn", seen) == UplinkHealth(UP, DOWN, NOW + 30)
+    assert alive("kpn", seen) == {4}
+
+
+def test_a_family_that_has_just_appeared_is_down_until_it_is_verified() -> None:
+    seen = replace(state(PREFIX), health=UplinkHealth(UP, None, NOW + 30))
+    assert health("kpn", seen) == UplinkHealth(UP, FamilyHealth(up=False), NOW + 30)
+    assert alive("kpn", seen) == {4}
+
+
+def test_a_family_that_is_not_probed_is_unknown() -> None:
+    four_only = replace(state(addresses={"192.0.2.2/24": WAN}), health=UplinkHealth(UP, UP, NOW + 30))
+    assert health("odido", four_only) == UplinkHealth(UP, None, NOW + 30)
+    tunnel = state(links=(replace(PLAIN[0], kind="ppp"), PLAIN[1]))
+    assert health("odido", replace(tunnel, health=UplinkHealth(None, None, NOW + 30))) is None
+    assert alive("odido", replace(tunnel, health=UplinkHealth(None, None, NOW + 30))) == {4, 6}
+
+
+def test_a_family_without_a_route_or_a_carrier_is_not_alive() -> None:
+    assert alive("odido", state(addresses={"192.0.2.2/24": WAN})) == {4}
+    assert alive("kpn", state(PREFIX, links=(replace(PLAIN[0], carrier=False), PLAIN[1]))) == set()
+
+
+# --- the firewall ---------------------------------------------------------------------------------------------------
+
+
+def firewall(reach: Mapping[str, Reach] = MappingProxyType({}), peers: bool = True) -> tuple[Plan, Choice]:
+    """The plan with that reach, and the choice of `home`, which prefers kpn."""
+    case = firewall_cases.cases()["lab"]
+    seen = replace(case.state, reach=reach, peers=case.state.peers if peers else MappingProxyType({}))
+    plan = plan_firewall(case.settings, seen, NOW)
+    home = next(one.fact for one in plan.facts if one.topic == "choice/home")
+    assert isinstance(home, Choice)
+    return plan, home
+
+
+def test_the_firewall_watches_the_ingresses_it_knows() -> None:
+    watch = firewall()[0].watch
+    assert watch is not None
+    assert watch.device == "dmz"
+    assert watch.ingresses == (Watched("kpn", IPv6Address("fe80::a")), Watched("odido", IPv6Address("fe80::b")))
+    assert firewall(peers=False)[0].watch is None
+
+
+def test_an_ingress_that_does_not_answer_serves_nobody() -> None:
+    silent = Reach("silent", "silent")
+    home = firewall({"kpn": silent})[1]
+    assert (home.ipv4.uplink, home.ipv6.uplink) == ("odido", "odido")
+    assert "does not answer" in home.ipv4.why
+
+
+def test_what_an_ingress_says_on_the_dmz_counts_per_family() -> None:
+    home = firewall({"kpn": Reach("refused", "up")})[1]
+    assert (home.ipv4.uplink, home.ipv6.uplink) == ("odido", "kpn")
+
+
+def test_unknown_is_not_down() -> None:
+    home = firewall({"kpn": Reach()})[1]
+    assert (home.ipv4.uplink, home.ipv6.uplink) == ("kpn", "kpn")
