@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from agent.config.base import Many, Noun
+from agent.config.base import Many, Noun, as_names
 from agent.config.host import ports_of
 from agent.config.ports import Port, PortList, Ports
 
@@ -28,7 +28,7 @@ class Forward(Noun):
     udp: PortList = Field(default=(), description="UDP ports outside, likewise")
     to: str = Field(description="the host inside; it needs an `ipv4`")
     to_port: Port | None = Field(default=None, description="first port inside when it differs from outside")
-    from_: Many[str] = Field(
+    from_: Annotated[tuple[str, ...], BeforeValidator(as_names)] = Field(
         default=(),
         alias="from",
         description="who may use it: networks, addresses, prefixes, lists of `addresses`; default: everybody",

@@ -12,13 +12,17 @@ from agent.model import Family, IPNetwork, PrefixMapping
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """An IPv4 port forward: `first`..`last` of the uplink's address to `to`, from inside port `to_first` upwards."""
+    """An IPv4 port forward: `first`..`last` of the uplink's address to `to`, from inside port `to_first` upwards.
+
+    `sources`: who may use it, None for everybody.
+    """
 
     protocol: Literal["tcp", "udp"]
     first: int
     last: int
     to: IPv4Address
     to_first: int
+    sources: tuple[IPv4Network, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from agent.desired import Document, Plan, Problem, Publication, WantedAddress
 from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, KeaDhcp4Config, Steer
 from agent.desired.log import UlogdConfig
 from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
-from agent.plan import firewall_routes, firewall_services, flows, lists, marks, networks, rules
+from agent.plan import firewall_routes, firewall_services, flows, forwards, lists, marks, networks, rules
 from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
 from agent.plan.firewall_uplinks import UplinkView, views
@@ -191,7 +191,14 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         flows=(*flows.failed(static.orders, uplinks, found), *behind),
         facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
         memory=Memory(marked, state.memory.npt, fares, selections, state.memory.wishes),
-        problems=(*problems, *missing, *wrong, *_pinholes(settings, uplinks), *lists.problems(settings, state)),
+        problems=(
+            *problems,
+            *missing,
+            *wrong,
+            *_pinholes(settings, uplinks),
+            *forwards.problems(settings, uplinks),
+            *lists.problems(settings, state),
+        ),
         again_at=min(deadlines, default=None),
         watch=firewall_routes.watch(uplinks.values(), dmz),
     )

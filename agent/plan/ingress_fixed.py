@@ -18,6 +18,7 @@ from agent.desired.ingress import (
     WireguardConfig,
 )
 from agent.model import Delegation, IPAddress, IPNetwork, Route
+from agent.plan.forwards import sources
 from agent.plan.interface import Role
 from agent.plan.ipv6_mode import Wish
 
@@ -150,7 +151,8 @@ def _forwards(settings: Settings, node: str) -> tuple[Forward, ...]:
     for forward in settings.forwards_of(node).values():
         to = settings.host_address4(forward.to)
         if to is not None:  # the configuration's check says so first
-            found += [Forward(_protocol(m.protocol), m.first, m.last, to, m.to_first) for m in forward.mapped]
+            who = sources(settings, forward)
+            found += [Forward(_protocol(m.protocol), m.first, m.last, to, m.to_first, who) for m in forward.mapped]
     return tuple(sorted(found, key=lambda f: (f.protocol, f.first, f.last)))
 
 

@@ -9,10 +9,11 @@ from ipaddress import IPv6Network
 from agent.config.rule import Rule
 from agent.config.settings import INTERNET, Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
-from agent.desired.firewall import AcceptedForward, FilterRule, FirewallPolicy, Limit, Match, Steer, Zone, ZonePair
+from agent.desired.firewall import FilterRule, FirewallPolicy, Limit, Match, Steer, Zone, ZonePair
+from agent.plan.forwards import accepted
 from agent.plan.networks import subnets6
 from agent.plan.rule_ends import listed, zones
-from agent.plan.rule_matches import matches, merged
+from agent.plan.rule_matches import matches
 from agent.plan.window import window
 
 UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193
@@ -68,20 +69,6 @@ def _steer(settings: Settings, number: int, rule: Rule, pair: tuple[str, str]) -
     return Steer(number, rule.uplink, rule.only is not None) if rule.uplink in settings.uplinks_of(source) else None
 
 
-def forwards(settings: Settings) -> tuple[AcceptedForward, ...]:
-    """What the port forwards lead to, each port once."""
-    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    for forward in settings.forwards.values():
-        for mapped in forward.mapped:
-            found.setdefault((forward.to, mapped.protocol), []).append((mapped.to_first, mapped.to_last))
-    result = []
-    for (host, protocol), ports in sorted(found.items()):
-        address = settings.host_address4(host)
-        if address is not None:
-            result += [AcceptedForward(address, protocol, *part) for part in merged(ports)]  # type: ignore[arg-type]
-    return tuple(result)
-
-
 def _zone(settings: Settings, name: str, device: str) -> Zone:
     network = settings.networks[name]
     return Zone(
@@ -104,7 +91,7 @@ def policy(settings: Settings, devices: dict[str, str], closed: tuple[str, ...],
         zones=tuple(_zone(settings, name, devices[name]) for name in settings.networks if name != transit),
         transit=_zone(settings, transit, devices[transit]) if transit else NO_TRANSIT,
         pairs=pairs(settings, utc_offset),
-        forwards=forwards(settings),
+        forwards=accepted(settings),
         internal6=settings.site.prefix,
         closed=closed,
         bus_port=settings.bus.port if settings.bus.broker == "firewall" else None,

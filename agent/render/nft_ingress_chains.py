@@ -80,10 +80,28 @@ def _prerouting(static: IngressStatic, wan: str, dmz: str) -> list[str]:
         "}",
         "chain nat_pre {",
         "  type nat hook prerouting priority dstnat; policy accept;",
+        *_for_some(static),
         "  ip daddr @own4 dnat ip to meta l4proto . th dport map @forward_same",  # from inside too: the hairpin
         "  ip daddr @own4 dnat ip to meta l4proto . th dport map @forward_other",
         "}",
     ]
+
+
+def _for_some(static: IngressStatic) -> list[str]:
+    """Forwards that are not for everybody, a rule each; whoever else tries finds a closed port."""
+    lines = []
+    for forward in static.forwards:
+        if not forward.sources:
+            continue
+        who = f"  ip daddr @own4 ip saddr {braced(prefixes(forward.sources))}"
+        if forward.first == forward.to_first:
+            ports = f"{forward.first}" if forward.first == forward.last else f"{forward.first}-{forward.last}"
+            lines.append(f"{who} {forward.protocol} dport {ports} dnat ip to {forward.to}")
+            continue
+        shift = forward.to_first - forward.first
+        each = (f"{port} : {forward.to} . {port + shift}" for port in range(forward.first, forward.last + 1))
+        lines.append(f"{who} dnat ip to {forward.protocol} dport map {braced(each)}")
+    return lines
 
 
 def _spoof_wan(static: IngressStatic, wan: str) -> list[str]:

@@ -27,7 +27,7 @@ def skeleton(static: IngressStatic) -> str:
 
 
 def _sets(static: IngressStatic) -> list[str]:
-    same, other = _forwards(static.forwards)
+    same, other = _forwards(forward for forward in static.forwards if forward.sources is None)
     return [
         "# facts of the moment: the uplink's own addresses, what is mapped, the sources of NAT and where it is on",
         "set own4 { type ipv4_addr; }",

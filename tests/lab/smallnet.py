@@ -48,6 +48,8 @@ forwards:
   web: { tcp: 443, to: nas }
   game: { udp: 27000-27050, to: nas }
   other: { tcp: 8000-8003, to: nas, to_port: 9000 }
+  some: { tcp: 8022, to: nas, to_port: 22, from: [198.51.100.0/24, guest] }
+  few: { udp: 500-510, to: nas, from: 203.0.113.7 }
 """
 HOST4, NAS4, FAR4, WAN4 = "10.10.0.100", "10.20.0.5", "203.0.113.7", "192.0.2.2"
 HOST6, NAS6, FAR6, WAN6 = "fd00:1:2:10::100", "fd00:1:2:20::5", "2001:db8:f::7", "2001:db8:a::2"

@@ -104,6 +104,22 @@ def test_beside_the_forwards_nothing_is_open(net: SmallNet, protocol: str, port:
     assert [p.summary() for p in answers if not (UDPerror in p and p[UDPerror].dport == 27000)] == []
 
 
+def test_a_forward_for_some_is_closed_to_others(net: SmallNet) -> None:
+    nas, isp, to = net.wire("nas", "eth0"), net.wire("net", "isp"), mac(net, "ingress", "wan")
+    for source in (FAR4, "198.51.100.9"):
+        isp.send(IP(src=source, dst=WAN4) / TCP(sport=5, dport=8022, flags="S"), to)
+    got = nas.expect(lambda p: TCP in p)
+    assert (got[IP].src, got[IP].dst, got[TCP].dport) == ("198.51.100.9", NAS4, 22)
+    for source in ("203.0.113.8", FAR4):
+        isp.send(IP(src=source, dst=WAN4) / UDP(sport=5, dport=505), to)
+    got = nas.expect(lambda p: UDP in p)
+    assert (got[IP].src, got[UDP].dport) == (FAR4, 505)
+    with Server(net, "nas", NAS4, 22):
+        assert ask(net, "nas", WAN4, 8022) == WAN4  # the hairpin of a network that may
+        with pytest.raises(OSError, match=r"No route to host|Permission denied|Connection refused"):
+            ask(net, "host", WAN4, 8022)
+
+
 def test_hairpin_of_a_forward(net: SmallNet) -> None:
     """The server sees the uplink's address: never an internal one, or the firewall takes it for spoofed."""
     with Server(net, "nas", NAS4, 443):

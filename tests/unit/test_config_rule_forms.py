@@ -163,3 +163,11 @@ def test_a_policy_is_between_zones() -> None:
 def test_a_time_zone_that_does_not_exist() -> None:
     text = "site: { name: test, prefix: 'fd4b:9ca2:1d70::/48', timezone: Europe/Amsterdm } # here"
     expect(config(site=text), "site.timezone", "`Europe/Amsterdm` is not a time zone", "write `Europe/Amsterdam`")
+
+
+def test_a_forward_takes_no_list_that_the_firewall_reads() -> None:
+    text = config(
+        lists="lists: { l: { file: a } }",
+        forwards="forwards:\n  web: { tcp: 443, to: nas, from: l } # here\n",
+    )
+    expect(text, "forwards.web.from[0]", "`l` is read by the firewall", "a list of `addresses`")

@@ -128,6 +128,24 @@ FORWARD_ERRORS = {
         "there is no uplink `kpm`",
         "write `kpn`",
     ),
+    "from nobody known": (
+        forwards("web: { tcp: 443, to: nas, from: [home, hone] } # here"),
+        "forwards.web.from[1]",
+        "there is no network or list `hone`",
+        "write `home`",
+    ),
+    "from IPv6": (
+        forwards('web: { tcp: 443, to: nas, from: "2001:db8::/32" } # here'),
+        "forwards.web.from[0]",
+        "`2001:db8::/32` is not IPv4",
+        "write a rule from internet",
+    ),
+    "from an address with host bits": (
+        forwards("web: { tcp: 443, to: nas, from: 192.0.2.1/24 } # here"),
+        "forwards.web.from[0]",
+        "has host bits set",
+        "write 192.0.2.0/24",
+    ),
     "claimed twice": (
         forwards("a: { tcp: 8000-8100, to: nas, uplinks: [kpn] }", "b: { tcp: [22, 8050], to: nas } # here"),
         "forwards.b.tcp",

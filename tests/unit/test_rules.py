@@ -7,8 +7,9 @@ import pytest
 
 from agent.config import Settings, load
 from agent.desired.firewall import AcceptedForward, FilterRule, Match
+from agent.plan.forwards import accepted
 from agent.plan.rule_matches import merged
-from agent.plan.rules import forwards, pairs
+from agent.plan.rules import pairs
 
 BASE = """
 site: { name: t, prefix: fd00:1:2::/48 }
@@ -124,7 +125,7 @@ forwards:
   game: { udp: 27000-27050, to: nas, to_port: 100 }
   more: { udp: 27051-27060, to: nas, to_port: 151 }
 """
-    assert forwards(configured(tmp_path, more)) == (
+    assert accepted(configured(tmp_path, more)) == (
         AcceptedForward(NAS4.network_address, "tcp", 443, 443),  # type: ignore[arg-type]
         AcceptedForward(NAS4.network_address, "udp", 100, 160),  # type: ignore[arg-type]
     )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
+from agent.config.address_list import literal
+from agent.config.base import MendError
 from agent.config.cross.words import there_are, unknown_uplinks
 from agent.config.fields import near
 from agent.config.finding import Complaint, KeyPath
@@ -20,6 +23,7 @@ def check(settings: Settings) -> Iterator[Complaint]:
             yield Complaint(path, "a forward without ports", "add `tcp: …` or `udp: …`", at_key=True)
         yield from _target(settings, path, forward)
         yield from _inside(path, forward)
+        yield from _sources(settings, path, forward)
         yield from unknown_uplinks(settings, (*path, "uplinks"), forward.uplinks)
     yield from _claims(settings)
 
@@ -33,6 +37,31 @@ def _target(settings: Settings, path: KeyPath, forward: Forward) -> Iterator[Com
     elif host.ipv4 is None:
         mend = f"add `ipv4` to `hosts.{forward.to}`; IPv6 needs no forward: write a rule from internet"
         yield Complaint((*path, "to"), f"`{forward.to}` has no IPv4 address to forward to", mend)
+
+
+def _sources(settings: Settings, path: KeyPath, forward: Forward) -> Iterator[Complaint]:
+    """Who may use it: the ingress knows networks, addresses and lists that are written, and IPv4 only."""
+    known = (*settings.networks, *settings.lists)
+    for number, word in enumerate(forward.from_):
+        at = (*path, "from", number)
+        if set(word) & set(".:/"):
+            try:
+                prefix = literal(word)
+            except MendError as error:
+                yield Complaint(at, error.message, error.mend)
+                continue
+            if not isinstance(prefix, IPv4Network):
+                yield Complaint(
+                    at, f"`{word}` is not IPv4", "forwards are of IPv4: write a rule from internet for IPv6"
+                )
+        elif word not in known:
+            mend = near(word, known, "write a network, an address, a prefix or a list of `addresses`")
+            yield Complaint(at, f"there is no network or list `{word}`", mend)
+        elif word in settings.lists and not settings.lists[word].addresses:
+            message = f"the list `{word}` is read by the firewall, the forwards are the ingresses'"
+            yield Complaint(at, message, "name a list of `addresses`, or write them here")
+        elif word in settings.networks and settings.networks[word].ipv4 is None:
+            yield Complaint(at, f"`{word}` has no IPv4", "add `ipv4` to the network, or name another")
 
 
 def _inside(path: KeyPath, forward: Forward) -> Iterator[Complaint]:
