@@ -56,7 +56,7 @@ def test_each_network_goes_out_by_its_own_first_uplink_translated(lab: Lab) -> N
     since = time.monotonic()
     settled(lab)
     # Five: kpn's IPv4 address is shared by two, all others are seen as themselves.
-    wait_for(lambda: len(lab.internet.sources("tcp", since=since)) == 5, 5, lambda: lab.internet.capture.summary())
+    wait_for(lambda: len(lab.internet.sources("tcp", since=since)) == 5, 5, lab.internet.capture.summary)
     sources = lab.internet.sources("tcp", since=since)
     assert {source for source in sources if source.startswith(("10.", "fd"))} == set()
 
