@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Network
 
 NETWORK_LENGTH = 64
@@ -13,6 +14,7 @@ _INDEX_SHIFT = 128 - DOCKER_LENGTH
 INDEX_LIMIT = 1 << (DOCKER_LENGTH - NETWORK_LENGTH)
 
 
+@lru_cache(maxsize=4096)
 def numbered(prefix: IPv6Network, subnet: int | None) -> IPv6Network | None:
     """The /64 with that number within the prefix; None without a number or where it does not fit."""
     if subnet is None or prefix.prefixlen > NETWORK_LENGTH or subnet >= 1 << (NETWORK_LENGTH - prefix.prefixlen):

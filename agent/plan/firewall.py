@@ -156,7 +156,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     found, selections = choices(static.orders, uplinks, state.memory, out, now)
     behind, moments = flows.left_behind(static.orders, uplinks, selections, out, now)
     missing = tuple(role.problem for role in roles.values() if role.problem is not None)
-    advertised = firewall_services.radvd(settings, links, uplinks, found)
+    advertised = firewall_services.radvd(settings, links, uplinks, static.orders, found)
     deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
     deadlines += [*out.deadlines, *moments]
     return Plan(

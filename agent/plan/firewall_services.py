@@ -17,6 +17,7 @@ from agent.desired.firewall import (
     Reservation,
 )
 from agent.model import Choice, Link
+from agent.plan.choice import Order
 from agent.plan.firewall_claims import reserved
 from agent.plan.firewall_uplinks import UplinkView
 
@@ -26,20 +27,26 @@ ROUTER_LIFETIME = 1800
 PREFERRED_LIFETIME = 14400
 VALID_LIFETIME = 86400
 MINIMUM_MTU = 1280  # RFC 8200 section 5
+MAXIMUM_MTU = 65535
 
 
-def _mtu(settings: Settings, name: str, link: Link, uplinks: Mapping[str, UplinkView]) -> int:
-    """The smallest MTU on the way out: a host that knows it needs no packet-too-big from afar."""
-    sizes = [link.mtu]
-    for uplink in settings.uplinks_of(name):
-        configured = settings.uplinks[uplink].mtu
-        said = uplinks[uplink].mtu if uplink in uplinks else None
-        sizes += [size for size in (configured or said,) if size is not None]
-    return max(MINIMUM_MTU, min(sizes))
+def _mtus(settings: Settings, orders: Mapping[str, Order], uplinks: Mapping[str, UplinkView]) -> dict[int, int]:
+    """The smallest MTU of the uplinks of each order, by its number."""
+    known = {name: settings.uplinks[name].mtu or uplink.mtu for name, uplink in uplinks.items()}
+    known |= {name: uplink.mtu for name, uplink in settings.uplinks.items() if name not in uplinks}
+    found: dict[int, int] = {}
+    for order in orders.values():
+        if order.number not in found:
+            found[order.number] = min((size for name in order.names if (size := known[name])), default=MAXIMUM_MTU)
+    return found
 
 
 def radvd(
-    settings: Settings, links: Mapping[str, Link], uplinks: Mapping[str, UplinkView], choices: Iterable[Choice]
+    settings: Settings,
+    links: Mapping[str, Link],
+    uplinks: Mapping[str, UplinkView],
+    orders: Mapping[str, Order],
+    choices: Iterable[Choice],
 ) -> RadvdConfig:
     """Advertisements of each network that has a link and a /64, and of the DMZ.
 
@@ -49,6 +56,7 @@ def radvd(
     """
     dns = tuple(f.address for f in settings.dns.forwarders if isinstance(f.address, IPv6Address))
     chosen = {choice.network: choice.ipv6.uplink for choice in choices}
+    mtus = _mtus(settings, orders, uplinks)
     interfaces = []
     for name, link in links.items():
         prefix = settings.network_prefix(name)
@@ -58,7 +66,8 @@ def radvd(
             interfaces.append(RadvdInterface(link.name, 0, prefixes, (settings.site.prefix,), source=source))
         elif prefixes:
             lifetime = ROUTER_LIFETIME if chosen.get(name) is not None else 0
-            mtu = _mtu(settings, name, link, uplinks)
+            # A host that knows the smallest MTU on the way out needs no packet-too-big from afar.
+            mtu = max(MINIMUM_MTU, min(link.mtu, mtus[orders[name].number]))
             search = (settings.site.domain,)
             interfaces.append(RadvdInterface(link.name, lifetime, prefixes, dns=dns, search=search, mtu=mtu))
     return RadvdConfig(tuple(interfaces))
