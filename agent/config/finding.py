@@ -20,13 +20,17 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """What is wrong with the value at a key path, without its place. `at_key`: the key is meant, not its value."""
+    """What is wrong with the value at a key path, without its place. `at_key`: the key is meant, not its value.
+
+    `see`: another place that the message speaks of; its line is added.
+    """
 
     path: KeyPath
     message: str
     mend: str
     level: Level = "error"
     at_key: bool = False
+    see: KeyPath | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,4 +101,5 @@ def place(document: Document, overriding: Mapping[KeyPath, Any], found: Complain
         return Finding(FILE, 0, 0, variable(found.path), found.message, found.mend, found.level)
     position = document.position(found.path, at_key=found.at_key)
     file, key = document.file, written(found.path)
-    return Finding(file, position.line, position.column, key, found.message, found.mend, found.level)
+    also = f" (line {document.position(found.see).line})" if found.see is not None else ""
+    return Finding(file, position.line, position.column, key, found.message + also, found.mend, found.level)

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.config.cross import bus, forwards, hosts, interfaces, lists, names, networks, prefix, rules, transit, uplinks
+from agent.config.cross import (
+    bus,
+    forwards,
+    hosts,
+    interfaces,
+    lists,
+    names,
+    networks,
+    prefix,
+    rules,
+    shadow,
+    transit,
+    uplinks,
+)
 from agent.config.finding import Complaint
 from agent.config.settings import Settings
 
@@ -19,6 +32,7 @@ _CHECKS = (
     hosts.check,
     lists.check,
     rules.check,
+    shadow.check,
     forwards.check,
 )
 
