@@ -79,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     secrets.add_argument("--config", type=Path, default=_config(), help="the file that names the nodes")
     secrets.set_defaults(run=_secrets)
 
+    init = commands.add_parser("init", help="make the directory of a new router: compose file, configuration, secrets")
+    init.add_argument("directory", type=Path)
+    init.set_defaults(run=_init)
+
     cli_config.add(commands)
     poke = commands.add_parser("poke", help="tell the agent to look again (used by dhcpcd's hook)")
     poke.set_defaults(run=_poke)
@@ -138,6 +142,19 @@ def _secrets(arguments: argparse.Namespace) -> int:
     except SecretsError as error:
         return fail(str(error))
     sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from agent.config import ConfigError  # noqa: PLC0415
+    from agent.project import ProjectError, make_project  # noqa: PLC0415
+    from agent.secrets import SecretsError  # noqa: PLC0415
+
+    try:
+        for line in make_project(arguments.directory):
+            sys.stdout.write(f"{line}\n")
+    except (ConfigError, ProjectError, SecretsError) as error:
+        return fail(str(error))
     return 0
 
 
