@@ -76,7 +76,7 @@ def _uplink(settings: Settings, path: KeyPath, rule: Rule) -> Iterator[Complaint
         mend = f"delete `{key}`, or write `to: internet` and `action: accept`"
         yield Complaint(at, f"`{key}` in a rule that lets nothing out", mend)
     for word in rule.from_:
-        network = settings.hosts[word].network if word in settings.hosts else word
+        network = settings.hosts[word].network or "" if word in settings.hosts else word
         if network in settings.networks and rule.uplink not in settings.uplinks_of(network):
             mend = f"add `{rule.uplink}` to `networks.{network}.uplinks`, or name one of its uplinks here"
             yield Complaint(at, f"`{network}` may not use the uplink `{rule.uplink}`", mend)
