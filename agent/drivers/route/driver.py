@@ -93,8 +93,9 @@ class RouteDriver:
             raise RouteError(problems)
 
     def _links(self, wanted: Wanted, state: State, problems: list[Problem]) -> Iterator[Request]:
+        by_name = {link.name: link for link in state.links.values()}
         for want in wanted.links:
-            link = state.link(want.name)
+            link = by_name.get(want.name)
             if want.vlan is None:
                 if link is not None:
                     yield from _settings(want, link)

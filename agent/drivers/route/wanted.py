@@ -52,6 +52,8 @@ def normal(route: Route) -> Route:
     """A desired route as the kernel will show it."""
     metric = IP6_METRIC if route.destination.version == 6 and route.metric == 0 else route.metric  # noqa: PLR2004
     index = None if route.kind in NO_DEVICE else route.index
+    if (metric, index, route.protocol) == (route.metric, route.index, PROTOCOL_OURS):
+        return route
     return replace(route, metric=metric, index=index, protocol=PROTOCOL_OURS)
 
 
@@ -75,10 +77,9 @@ def route_steps(wanted: Iterable[Route], state: State) -> list[RouteStep]:
     """What to put in, in a stable order."""
     held = _by_key(state.routes)
     steps: list[RouteStep] = []
-    for route in sorted(map(normal, wanted), key=_order):
+    missing = [r for r in map(normal, wanted) if not any(same(r, other) for other in held.get(key(r), ()))]
+    for route in sorted(missing, key=_order):
         here = held.get(key(route), [])
-        if any(same(route, other) for other in here):
-            continue
         foreign = next((other for other in here if other.protocol != PROTOCOL_OURS), None)
         if foreign is not None:
             steps.append(RouteStep(route, "blocked", foreign))
@@ -92,15 +93,15 @@ def routes_to_remove(wanted: Iterable[Route], state: State) -> list[Route]:
 
     IPv6 deletes by less than the whole route: the deletion of a replaced route could hit its successor.
     """
-    keep = [normal(route) for route in wanted]
-    taken = {key(route) for route in keep}
+    keep = _by_key(map(normal, wanted))
     ours = [route for route in state.routes if route.protocol == PROTOCOL_OURS]
     held = _by_key(ours)
     return sorted(
         (
             route
             for route in ours
-            if not any(same(other, route) for other in keep) and (key(route) not in taken or len(held[key(route)]) > 1)
+            if not any(same(other, route) for other in keep.get(key(route), ()))
+            and (key(route) not in keep or len(held[key(route)]) > 1)
         ),
         key=_order,
     )
