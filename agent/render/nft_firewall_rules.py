@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agent.desired.firewall import INTERNET, FilterRule, FirewallPolicy, Match, ZonePair
+from agent.desired.firewall import INTERNET, Action, FilterRule, FirewallPolicy, Match, ZonePair
 from agent.desired.log import LOG_GROUP
 from agent.model import Family, IPNetwork
+from agent.render.nft_firewall_groups import Lookup, grouped
 from agent.render.nft_text import braced
 
-_VERDICTS = {"accept": "accept", "drop": "drop", "reject": "reject with icmpx admin-prohibited"}
+_VERDICTS: dict[Action, str] = {"accept": "accept", "drop": "drop", "reject": "reject with icmpx admin-prohibited"}
 STATE = "ct state vmap { invalid : drop, established : accept, related : accept }"
 LOG_LIMIT = "limit rate 10/second burst 20 packets"
 # How long a source is remembered: as long as its rate may speak of.
@@ -133,7 +134,13 @@ class Pairs:
         """The rules of a pair, as nft lines."""
         pair = self._pairs.get((source, destination))
         words = f"{source}>{destination}"
-        return [line for rule in pair.rules for line in rule_lines(rule, words)] if pair is not None else []
+        if pair is None:
+            return []
+        return [
+            line
+            for part in grouped(pair.rules)
+            for line in (part.lines(_VERDICTS) if isinstance(part, Lookup) else rule_lines(part, words))
+        ]
 
     def rest(self, source: str, destination: str, otherwise: tuple[str, ...] = ("counter drop",)) -> list[str]:
         """What is done with that which no rule of a pair matches."""
