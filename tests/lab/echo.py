@@ -13,6 +13,7 @@ import sys
 import threading
 
 IP_PKTINFO = 8
+SO_RCVBUFFORCE = 33
 PKTINFO = {socket.AF_INET: (socket.IPPROTO_IP, IP_PKTINFO), socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO)}
 RECEIVE = {socket.AF_INET: IP_PKTINFO, socket.AF_INET6: socket.IPV6_RECVPKTINFO}
 
@@ -60,6 +61,7 @@ def main(words: list[str]) -> None:
                 server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             server.bind((everywhere, int(port)))
             if protocol == "udp":
+                server.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)  # a busy machine is no lossy network
                 server.setsockopt(PKTINFO[family][0], RECEIVE[family], 1)
                 selector.register(server, selectors.EVENT_READ, _answer_udp)
             else:
