@@ -42,9 +42,9 @@ def config(*changes: tuple[str, str]) -> str:
 class UplinksWorld(Lab):
     """kpn delegates a prefix, odido has one address (NAT66): `home` prefers kpn, `guest` odido."""
 
-    def __init__(self) -> None:
-        super().__init__(nodes=NODES, config=config())
-        self._loaded = config()
+    def __init__(self, text: str = "") -> None:
+        self._loaded = text or config()
+        super().__init__(nodes=NODES, config=self._loaded)
 
     def __enter__(self) -> Self:
         super().__enter__()
