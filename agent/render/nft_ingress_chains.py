@@ -111,11 +111,10 @@ def _spoof_wan(static: IngressStatic, wan: str) -> list[str]:
         # The provider's own addresses on the link may lie in the same prefix: the way back tells them.
         same = braced(prefixes(static.routed6))
         outer = [f"  ip6 saddr {same} fib saddr . iif oif missing drop"]
-    never = braced(prefixes([*inner_only(static), _SITE_LOCAL]))
+    never = prefixes([*inner_only(static), _SITE_LOCAL])
     return [
         "chain spoof_wan {",
-        f"  ip6 saddr {never} drop",
-        f"  ip6 daddr {never} drop",
+        *(f"  ip6 {side} {prefix} drop" for side in ("saddr", "daddr") for prefix in never),
         *outer,
         f"  iifname {wan} ip6 saddr @own6 drop",
         "  ip saddr @internal4 drop",
@@ -131,14 +130,15 @@ def _spoof_dmz(static: IngressStatic) -> list[str]:
     Nothing internal is sent to an ingress: the firewall routes that itself.
     """
     teller = [f"  icmpv6 type nd-router-advert ether saddr != {static.firewall_mac} drop"]
-    inside = braced(prefixes([*static.internal6, _LINK_LOCAL, _UNSPECIFIED]))
+    # No set: for microseconds after a replace the kernel finds nothing in a new set of intervals (nft_firewall.py).
+    inside = " ".join(f"ip6 saddr != {prefix}" for prefix in prefixes([*static.internal6, _LINK_LOCAL, _UNSPECIFIED]))
     return [
         "chain spoof_dmz {",
         *(teller if static.firewall_mac else ()),
         "  icmpv6 type nd-router-advert ip6 saddr != fe80::1 drop",
         "  ip6 saddr @reserved6 drop",
         "  fib daddr . iif type local return",
-        f"  ip6 saddr != {inside} drop",
+        f"  {inside} drop",
         "  ip6 daddr @internal6 drop",
         "  ip saddr != @internal4 ip saddr != 0.0.0.0 drop",
         "  ip daddr @internal4 fib daddr type unicast drop",

@@ -87,14 +87,13 @@ def _guard(static: IngressStatic) -> list[str]:
     """
     if static.wan is None:
         return []
-    inner = braced(prefixes(inner_only(static)))
     lines = [
         f"# {static.wan} is link {static.wan_index}: a successor of the same name needs the hook anew",
         "table netdev router {",
         "  chain guard {",
         f"    type filter hook egress device {quoted(static.wan)} priority filter; policy accept;",
-        f"    ip6 saddr {inner} drop",
-        f"    ip6 daddr {inner} drop",
+        # No sets: for microseconds after a replace the kernel finds nothing in a new set of intervals.
+        *(f"    ip6 {side} {prefix} drop" for side in ("saddr", "daddr") for prefix in prefixes(inner_only(static))),
     ]
     if static.internal4:
         found = braced(prefixes(static.internal4))
