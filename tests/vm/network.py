@@ -15,11 +15,13 @@ from tests.lab import router
 from tests.lab.internet import PORTS, ask, serve_echo
 from tests.lab.lab import Lab
 from tests.lab.node import Node
+from tests.lab.services_of import service_files
 from tests.lab.topology import INTERNET4, INTERNET6, NodeSpec
 from tests.lab.wait import wait_for
 from tests.vm.pppoe_isp import PASSWORD, PppoeIsp
 from tests.vm.topology import ADDRESS, ADMIN4, CLIENT_VLANS, MACS, NODES, PREFIX, PROBES, SPECS
 
+PATIENCE = 180  # seconds for an agent to get ready
 EXAMPLE = Path(__file__).resolve().parents[2] / "compose" / "router-home.yaml"
 # As in Dockerfile.ingress: no options of Debian's, secrets where the agent writes them.
 PPP_FILES: dict[str, Any] = {
@@ -125,6 +127,12 @@ class Network(Lab):
 
     def _files(self, spec: NodeSpec) -> dict[str, Any]:
         found = super()._files(spec)
+        if spec.kind in {"ingress", "firewall"}:
+            # The one thing changed: an emulated processor on a busy machine is that much slower.
+            text = service_files(spec.kind)["router-agent"].read_text()
+            found["/etc/dinit.d/router-agent"] = {
+                "text": text.replace("start-timeout = 60", f"start-timeout = {PATIENCE}")
+            }
         if spec.kind == "ingress":
             found |= PPP_FILES
             found["/run/secrets/kpn_ppp"] = {"text": f"{self._password}\n", "mode": 0o600}
@@ -157,7 +165,7 @@ class Network(Lab):
         for name in ("firewall", "kpn"):
             self.services[name].launch()
         for name in ("firewall", "kpn"):
-            self.services[name].wait_started(90)
+            self.services[name].wait_started(PATIENCE)
         for name in CLIENT_VLANS:
             if name in self.nodes:
                 self.connect(name)

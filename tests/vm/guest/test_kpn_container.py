@@ -6,7 +6,7 @@ import re
 import time
 
 from tests.lab.wait import wait_for
-from tests.vm.network import Network
+from tests.vm.network import PATIENCE, Network
 from tests.vm.topology import PREFIX
 
 STOP_SECONDS = 10  # what an engine grants by default
@@ -32,7 +32,7 @@ def _recreate(story: Network) -> None:
         kpn.ip(f"link del {link}")
     kpn.run(["rm", "-rf", "/run/router", "/run/dhcpcd", "/run/pppd"])
     story.services["kpn"].launch()
-    story.services["kpn"].wait_started(90)
+    story.services["kpn"].wait_started(PATIENCE)
 
 
 def test_container_stopped_says_good_bye_and_releases_nothing(story: Network) -> None:
