@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 
 import pytest
@@ -24,10 +23,9 @@ from agent.health import (
     unverified,
 )
 from agent.model import FamilyHealth
+from tests.simulation import DAY, LOSS, simulated
 
 DEFAULT = Rounds()
-LOSS = 1 - 0.95**2  # of an echo and its reply: 5 % each way
-DAY = 86400.0
 answers = st.lists(st.integers(0, 2), max_size=60)
 policies = st.builds(
     Rounds,
@@ -163,25 +161,6 @@ def test_latency_above_the_threshold_degrades() -> None:
     for _ in range(SETTLED):
         track = after_round(after_question(track, 0, 0.3), slow, answered=1, now=0.0)
     assert track.degraded
-
-
-def simulated(rounds: Rounds, targets: int, seconds: float, loss: float, seed: int) -> list[Track]:
-    """Every verdict of a time in which each question is lost with that probability."""
-    draw = random.Random(seed).random  # noqa: S311 - a fixed seed is the point
-    track, told = Track(), [Track()]
-    for number in range(int(seconds / rounds.interval)):
-        answered: set[int] = set()
-        for step in range(ASKS):
-            for target in to_ask(step, answered=len(answered), turn=number, targets=targets, rounds=rounds):
-                lost = draw() < loss
-                if not lost:
-                    answered.add(target)
-                if step == 0:
-                    track = after_question(track, target, None if lost else 0.02)
-        track = after_round(track, rounds, answered=len(answered), now=number * rounds.interval)
-        if (track.up, track.degraded) != (told[-1].up, told[-1].degraded):
-            told.append(track)
-    return told
 
 
 def test_a_day_of_5_per_cent_loss_each_way_is_no_failure_with_a_single_target() -> None:
