@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, packets, prefix
+from tests.bench import agent, health, packets, prefix
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -20,6 +20,10 @@ BOUNDS = {
     "agent-memory": Bound("VmRSS of either role after `prefix-storm`", worst=80),
     "agent-idle": Bound("one core, over 60 s", worst=0.5),
     "agent-ready": Bound("process start to ready", worst=1.5),
+    "blackhole": Bound("a silent blackhole beyond the ISP's first hop, defaults: outage of a 1 ms train", worst=1500),
+    "ingress-killed": Bound("an ingress is gone: outage of a 1 ms train", worst=500),
+    "broker-down": Bound("the same with a dead broker, and a lost link: outage beyond the event's own", worst=500),
+    "false-alarms": Bound("a simulated day of 5 % random loss each way", worst=0),
 }
 # One run may give several figures: names → what measures them.
 CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
@@ -30,6 +34,10 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("prefix-storm", "agent-memory"), prefix.prefix_storm),
     (("agent-idle",), agent.agent_idle),
     (("agent-ready",), agent.agent_ready),
+    (("blackhole",), health.silent_blackhole),
+    (("ingress-killed",), health.ingress_killed),
+    (("broker-down",), health.broker_down),
+    (("false-alarms",), health.false_alarms),
 )
 
 
