@@ -10,10 +10,9 @@ import pytest
 
 from tests.lab.capture import Capture
 from tests.lab.faults import blackhole, frozen_broker, mute, vanished
-from tests.lab.lab import Lab
 from tests.lab.topology import INTERNET4, INTERNET6
 from tests.lab.train import Train
-from tests.lab.uplinks_world import NODES, SEEN, UplinksWorld, config
+from tests.lab.uplinks_world import SEEN, UplinksWorld, config
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
@@ -27,7 +26,7 @@ class HealthWorld(UplinksWorld):
 
     def __init__(self) -> None:
         targets = f'targets: [{DEAD4}, "{DEAD6}", '
-        Lab.__init__(self, nodes=NODES, config=config(("targets: [", targets), _QUICK))
+        super().__init__(config(("targets: [", targets), _QUICK))
         self._loaded = config()
 
     def health(self, name: str) -> dict[int, Any]:
