@@ -13,5 +13,5 @@ def main() -> int:
     interface = vlan("lan", setting("VLAN", ""))
     for name, value in (("accept_ra", "2"), ("router_solicitation_delay", "0")):
         Path("/proc/sys/net/ipv6/conf", interface, name).write_text(value)
-    command = ["dhcpcd", "-B", "-4", "-f", "/dev/null", "-C", "resolv.conf", interface]
+    command = ["dhcpcd", "-B", "-4", "-L", "-A", "-f", "/dev/null", "-C", "resolv.conf", interface]
     return supervise([command, ["sleep", "infinity"]])
