@@ -149,7 +149,7 @@ class Applier:
 
     async def _daemons(self, context: Context) -> None:
         files = [render_file(document) for document in context.plan.files]
-        await self.daemons.apply(files, context.plan.services)
+        await self.daemons.apply(files, context.plan.services, full=context.retry)
 
     async def _remember(self, context: Context) -> None:
         if context.plan.memory != context.state.memory:

@@ -56,10 +56,14 @@ class Daemons:
     errors: tuple[type[Exception], ...]
     _told: dict[str, str] = field(default_factory=dict)  # path → text that its service was given
     _fatal: dict[str, str] = field(default_factory=dict)  # path → text that its service died of
+    _settled: dict[str, tuple[bool, tuple[ConfigFile, ...]]] = field(default_factory=dict)  # service → as it was made
     _unproven: dict[str, list[str]] = field(default_factory=dict)  # service → paths given since it was last seen up
 
-    async def apply(self, files: Sequence[ConfigFile], services: Mapping[str, bool]) -> None:
-        """Make it so. Everything is tried; raises DaemonError naming all that failed."""
+    async def apply(self, files: Sequence[ConfigFile], services: Mapping[str, bool], *, full: bool = True) -> None:
+        """Make it so. Everything is tried; raises DaemonError naming all that failed.
+
+        Without `full` a service of which nothing differs from the last time is not asked after.
+        """
         problems: list[str] = []
         hints: list[str] = []
         refused: set[str] = set()
@@ -70,11 +74,18 @@ class Daemons:
                 refused.add(file.service or "")
         for service, wanted in services.items():
             mine = [file for file in files if file.service == service]
+            shall = (wanted, tuple(mine))
+            was = self._settled.get(service)
+            if was == shall and not full:
+                continue
+            self._settled.pop(service, None)
             try:
                 if wanted:
-                    await self._up(service, mine)
+                    await self._up(service, mine, was_up=was is not None and was[0])
                 elif await self.control.started(service):
                     await self.control.stop(service)
+                if service not in refused:
+                    self._settled[service] = shall
             except self.errors as error:
                 problems.append(str(error))
                 hints.append(getattr(error, "hint", ""))
@@ -101,6 +112,7 @@ class Daemons:
             raise DaemonError("; ".join(fallen), "see its last lines in the log; `routerctl render` shows the text")
 
     async def _fall_back(self, service: str, paths: list[str]) -> str:
+        self._settled.pop(service, None)
         restored = []
         for path in paths:
             good = self.good / path
@@ -112,23 +124,31 @@ class Daemons:
         await self.control.start(service)
         return f"{service} did not stay up" + (f"; its last good {' '.join(restored)} is back" if restored else "")
 
-    async def _up(self, service: str, files: list[ConfigFile]) -> None:
-        """Start the service, or tell it that its files are new."""
+    async def _up(self, service: str, files: list[ConfigFile], *, was_up: bool) -> None:
+        """Start the service, or tell it that its files are new. One that was up is told without asking first."""
         present = [file for file in files if (self.etc / file.path).exists()]
         if files and not present:
             return  # its first text was refused: said above; it has nothing to run with
         texts = {file.path: (self.etc / file.path).read_text(encoding="utf-8") for file in present}
-        if not await self.control.started(service):
+        new = [file for file in present if self._is_new(file.path, texts[file.path])]
+        how = max((file.reload for file in new), key=lambda name: _COMMANDS[name], default="none")
+        told = was_up and how in {"HUP", "USR1"} and await self._signalled(service, how)
+        if not told and not await self.control.started(service):
             await self.control.start(service)
-        else:
-            new = [file for file in present if self._is_new(file.path, texts[file.path])]
-            how = max((file.reload for file in new), key=lambda name: _COMMANDS[name], default="none")
-            if how == "restart":
-                await self.control.restart(service)
-            elif how != "none":
-                await self.control.signal(service, how)
+        elif how == "restart":
+            await self.control.restart(service)
+        elif how != "none" and not told:
+            await self.control.signal(service, how)
         self._told.update(texts)
         self._unproven[service] = list(texts)
+
+    async def _signalled(self, service: str, name: str) -> bool:
+        """Whether a service took a signal; one that is down does not."""
+        try:
+            await self.control.signal(service, name)
+        except self.errors:
+            return False
+        return True
 
     def _is_new(self, path: str, text: str) -> bool:
         """Whether the running service may not have taken this text; after our own restart the last good one tells."""

@@ -16,6 +16,7 @@ class FakeControl:
     def __init__(self) -> None:
         self.up: set[str] = set()
         self.told: list[str] = []
+        self.asked: list[str] = []
         self.broken = False
 
     def _tell(self, text: str) -> None:
@@ -26,6 +27,7 @@ class FakeControl:
     async def started(self, service: str) -> bool:
         if self.broken:
             raise OSError("no dinit in reach")
+        self.asked.append(service)
         return service in self.up
 
     async def start(self, service: str) -> None:
@@ -40,6 +42,8 @@ class FakeControl:
         self._tell(f"restart {service}")
 
     async def signal(self, service: str, name: str) -> None:
+        if service not in self.up:
+            raise OSError(f"{service} is not running")
         self._tell(f"{name} {service}")
 
 
@@ -154,3 +158,22 @@ async def test_a_check_that_is_not_installed_is_said(world: World) -> None:
 async def test_a_file_gets_its_mode_and_a_directory_that_is_missing(world: World) -> None:
     await world.apply(ConfigFile("ppp/chap-secrets", "x", mode=0o600))
     assert (world.directory / "etc/ppp/chap-secrets").stat().st_mode & 0o777 == 0o600
+
+
+async def test_a_service_of_which_nothing_changed_is_asked_after_at_a_resync_only(world: World) -> None:
+    other = ConfigFile("other.conf", "x", service="other", reload="HUP")
+    await world.apply(radvd("good 1"), other, radvd=True, other=True)
+    world.control.asked.clear()
+    await world.daemons.apply([radvd("good 2"), other], {"radvd": True, "other": True}, full=False)
+    assert world.control.asked == [], "radvd was told without a question"
+    assert world.control.told[-1] == "HUP radvd"
+    world.control.up.clear()
+    assert await world.apply(radvd("good 2"), other, radvd=True, other=True) == ["start radvd", "start other"]
+
+
+async def test_a_service_that_fell_meanwhile_is_started_instead_of_told(world: World) -> None:
+    await world.apply(radvd("good 1"), radvd=True)
+    world.control.up.clear()
+    world.control.told.clear()
+    await world.daemons.apply([radvd("good 2")], {"radvd": True}, full=False)
+    assert world.control.told == ["start radvd"]
