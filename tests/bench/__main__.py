@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, health, packets, prefix
+from tests.bench import agent, health, packets, prefix, scale, uplinks
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -20,6 +20,10 @@ BOUNDS = {
     "agent-memory": Bound("VmRSS of either role after `prefix-storm`", worst=80),
     "agent-idle": Bound("one core, over 60 s", worst=0.5),
     "agent-ready": Bound("process start to ready", worst=1.5),
+    "link-loss": Bound("outage of 1 ms trains, both families, when the uplink in use loses its carrier", worst=200),
+    "failback": Bound("1 ms trains while the preferred uplink returns: packets lost", worst=0),
+    "renumber": Bound("outage when address and prefix of the uplink in use are replaced, no gap at the ISP", worst=100),
+    "scale-uplinks": Bound("64 uplinks, 200 networks: link event to routes and rules", median=50),
     "blackhole": Bound("a silent blackhole beyond the ISP's first hop, defaults: outage of a 1 ms train", worst=1500),
     "ingress-killed": Bound("an ingress is gone: outage of a 1 ms train", worst=500),
     "broker-down": Bound("the same with a dead broker, and a lost link: outage beyond the event's own", worst=500),
@@ -34,6 +38,10 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("prefix-storm", "agent-memory"), prefix.prefix_storm),
     (("agent-idle",), agent.agent_idle),
     (("agent-ready",), agent.agent_ready),
+    (("link-loss",), uplinks.link_loss),
+    (("failback",), uplinks.failback),
+    (("renumber",), uplinks.renumber),
+    (("scale-uplinks",), scale.scale_uplinks),
     (("blackhole",), health.silent_blackhole),
     (("ingress-killed",), health.ingress_killed),
     (("broker-down",), health.broker_down),
