@@ -2,7 +2,8 @@
 
 Neighbouring rules whose criteria are plain values (addresses, MACs, protocols, ports; no prefix, list, rate, window or
 log) become elements of one map, value → the rule's counter. First match wins as before: rules are put together only
-where their order means nothing, since all have the same action, or no packet can match two of them.
+where their order means nothing, since all have the same action, or no packet can match two of them. Of rules with the
+same action that overlap, another one than the first may count a connection.
 """
 
 from __future__ import annotations
@@ -87,21 +88,26 @@ def _size(match: Match) -> int:
 
 
 class _Run:
-    """Neighbouring rules that may become look-ups."""
+    """Neighbouring rules that may become look-ups, and those between them that may not."""
 
     def __init__(self) -> None:
         self.rules: list[FilterRule] = []
+        self.others: list[FilterRule] = []
         self.lookups: dict[Fields, Lookup] = {}
 
     def takes(self, rule: FilterRule) -> bool:
         """Whether the rule may join: its place among those here must mean nothing."""
+        if all(other.action == rule.action for other in self.rules):
+            return True
         shapes = {*self.lookups, *(_fields(match) or () for match in rule.matches)}
-        actions = {rule.action, *(other.action for other in self.rules)}
-        return len(actions) == 1 or _disjoint(shapes)
+        return not self.others and _keyable(rule) and _disjoint(shapes)
 
     def add(self, rule: FilterRule) -> None:
         """Put it in; of equal keys the first stays."""
         self.rules.append(rule)
+        if not _keyable(rule):
+            self.others.append(rule)
+            return
         for match in rule.matches:
             fields = _fields(match) or ()
             lookup = self.lookups.setdefault(fields, Lookup(fields))
@@ -110,10 +116,11 @@ class _Run:
 
     def done(self) -> Iterator[FilterRule | Lookup]:
         """What it became."""
-        if sum(len(rule.matches) for rule in self.rules) < LEAST:
+        if sum(len(rule.matches) for rule in self.rules if _keyable(rule)) < LEAST:
             yield from self.rules
         else:
             yield from self.lookups.values()
+            yield from self.others
 
 
 def _disjoint(shapes: set[Fields]) -> bool:
@@ -122,21 +129,15 @@ def _disjoint(shapes: set[Fields]) -> bool:
     return len(shapes) == 1 or ("" not in families and len(set(families)) == len(families))
 
 
-def _groupable(rule: FilterRule) -> bool:
-    return (
-        not rule.log
-        and rule.limit is None
-        and rule.window is None
-        and all(_fields(match) is not None for match in rule.matches)
-        and sum(map(_size, rule.matches)) <= MOST
-    )
+def _keyable(rule: FilterRule) -> bool:
+    return all(_fields(match) is not None for match in rule.matches) and sum(map(_size, rule.matches)) <= MOST
 
 
 def grouped(rules: tuple[FilterRule, ...]) -> Iterator[FilterRule | Lookup]:
     """The rules of a pair of zones, in an order that gives every packet the verdict of its first match."""
     run = _Run()
     for rule in rules:
-        if not _groupable(rule):
+        if rule.log or rule.limit is not None or rule.window is not None:
             yield from run.done()
             run = _Run()
             yield rule

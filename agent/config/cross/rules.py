@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from agent.config.address_list import literal
 from agent.config.base import MendError
@@ -16,13 +16,14 @@ _WORDS = (INTERNET, FIREWALL, ANY)
 
 def check(settings: Settings) -> Iterator[Complaint]:
     """Each word of each rule and policy."""
-    known = (*settings.networks, *settings.hosts, *settings.lists, *_WORDS)
+    known = dict.fromkeys((*settings.networks, *settings.hosts, *settings.lists, *_WORDS))
+    own = _own(settings)
     for number, rule in enumerate(settings.rules):
         for key, words in (("from", rule.from_), ("to", rule.to)):
             for place, word in enumerate(words):
                 path: KeyPath = ("rules", number, key, place)
                 if set(word) & set(".:/"):
-                    yield from _literal(settings, path, word)
+                    yield from _literal(own, path, word)
                 elif word in settings.docker_hosts:
                     mend = "write its network, or a host that lives on it"
                     yield Complaint(path, f"`{word}` is a docker host, not a zone", mend)
@@ -35,16 +36,21 @@ def check(settings: Settings) -> Iterator[Complaint]:
     yield from _policies(settings)
 
 
-def _literal(settings: Settings, path: KeyPath, word: str) -> Iterator[Complaint]:
+def _own(settings: Settings) -> dict[object, str]:
+    """The router's addresses, and the networks they are in."""
+    found: dict[object, str] = {}
+    for name, network in settings.networks.items():
+        addresses = (network.ipv4, settings.firewall_address6(name))
+        found.update({address.ip: name for address in addresses if address is not None})
+    return found
+
+
+def _literal(own: Mapping[object, str], path: KeyPath, word: str) -> Iterator[Complaint]:
     try:
         prefix = literal(word)
     except MendError as error:
         yield Complaint(path, error.message, error.mend)
         return
-    own: dict[object, str] = {}
-    for name, network in settings.networks.items():
-        found = (network.ipv4, settings.firewall_address6(name))
-        own |= {address.ip: name for address in found if address is not None}
     if prefix is not None and prefix.num_addresses == 1 and prefix.network_address in own:
         message = f"{word} is the router's own address in `{own[prefix.network_address]}`"
         yield Complaint(path, message, "write `firewall`, which means all its addresses")

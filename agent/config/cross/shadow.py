@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
 
 from agent.config.address_list import literal
@@ -37,8 +38,7 @@ class _Earlier:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        words = {word for rule in settings.rules for word in (*rule.from_, *rule.to)}
-        self._literals = sorted(word for word in words if set(word) & set(".:/"))
+        self._prefixes = _Prefixes(word for rule in settings.rules for word in (*rule.from_, *rule.to))
         self._rules: dict[tuple[str, str], list[int]] = {}
         self._known: dict[str, tuple[str, ...]] = {}
 
@@ -65,29 +65,45 @@ class _Earlier:
         )
 
     def _wider_words(self, word: str) -> tuple[str, ...]:
+        """The word, and all words that mean more. In doubt a word does not."""
         if word not in self._known:
-            names = [ANY, *self._settings.networks, *self._literals]
-            self._known[word] = (word, *(wide for wide in names if wide != word and self._within(word, wide)))
+            found = [word, ANY]
+            if word in self._settings.hosts:
+                host = self._settings.hosts[word]
+                docker = self._settings.docker_hosts.get(host.docker_host or "")
+                found += filter(None, (host.network, docker.network if docker is not None else None))
+            elif (prefix := _prefix(word)) is not None:
+                found += self._prefixes.around(prefix)
+                found += (name for name in self._settings.networks if self._inside(prefix, name))
+            self._known[word] = tuple(dict.fromkeys(found))
         return self._known[word]
 
-    def _within(self, word: str, wide: str) -> bool:
-        """Whether all that a word means is meant by another one too. In doubt it is not."""
-        settings = self._settings
-        if wide == ANY:
-            return True
-        if word in settings.hosts:
-            host = settings.hosts[word]
-            docker = settings.docker_hosts.get(host.docker_host or "")
-            return wide in {host.network, docker.network if docker is not None else None}
-        inner, outer = _prefix(word), _prefix(wide)
-        if inner is None:
-            return False
-        if wide in settings.networks:
-            four, six = settings.networks[wide].ipv4_network, settings.network_prefix(wide)
-            outer = four if isinstance(inner, IPv4Network) else six
-        if isinstance(inner, IPv4Network) and isinstance(outer, IPv4Network):
-            return inner.subnet_of(outer)
-        return isinstance(inner, IPv6Network) and isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+    def _inside(self, prefix: IPv4Network | IPv6Network, name: str) -> bool:
+        if isinstance(prefix, IPv4Network):
+            four = self._settings.networks[name].ipv4_network
+            return four is not None and prefix.subnet_of(four)
+        six = self._settings.network_prefix(name)
+        return six is not None and prefix.subnet_of(six)
+
+
+class _Prefixes:
+    """The addresses and prefixes among words, found by what they hold."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._found: dict[tuple[int, int, int], str] = {}
+        for word in words:
+            if (prefix := _prefix(word)) is not None:
+                self._found[prefix.version, prefix.prefixlen, int(prefix.network_address)] = word
+        self._lengths = {(version, length) for version, length, _ in self._found}
+
+    def around(self, prefix: IPv4Network | IPv6Network) -> Iterator[str]:
+        """The words that hold all of a prefix."""
+        address, bits = int(prefix.network_address), prefix.max_prefixlen
+        for version, length in self._lengths:
+            if version == prefix.version and length <= prefix.prefixlen:
+                start = address >> (bits - length) << (bits - length)
+                if (word := self._found.get((version, length, start))) is not None:
+                    yield word
 
 
 def _wider(mine: Traffic, theirs: Traffic) -> bool:
@@ -108,6 +124,7 @@ def _number(protocol: str | int | None) -> int | None:
     return {"tcp": 6, "udp": 17}[protocol] if isinstance(protocol, str) else protocol
 
 
+@lru_cache(maxsize=20_000)
 def _prefix(word: str) -> IPv4Network | IPv6Network | None:
     try:
         return literal(word)
