@@ -99,7 +99,9 @@ def after_round(track: Track, rounds: Rounds, *, answered: int, now: float) -> T
         good = min(track.good + 1, rounds.recover_after)
         track = replace(track, good=good, bad=0, answered=True)
         if track.up is not True and good >= track.needed:
-            track = replace(track, up=True, since=now)
+            # What was lost while it was down says nothing of the line as it is now.
+            records = track.records if track.up is None else MappingProxyType({})
+            track = replace(track, up=True, since=now, records=records)
         return _judged(track, rounds)
     bad = min(track.bad + 1, rounds.fail_after)
     track = replace(track, bad=bad, good=0)

@@ -155,6 +155,15 @@ def test_a_dead_target_degrades_nothing_while_another_answers() -> None:
     assert (loss, rtt) == (0.0, 0.03)
 
 
+def test_an_outage_that_is_over_is_no_degradation() -> None:
+    down = after(measured(Track(), 0, [0.02] * SETTLED), DEFAULT, 0, 0, 0)
+    for _ in range(WINDOW):
+        down = after_round(after_question(down, 0, None), DEFAULT, answered=0, now=0.0)
+    up = after(down, DEFAULT, *[1] * DEFAULT.recover_after)
+    assert (up.up, up.degraded, up.records) == (True, False, {})
+    assert not measured(up, 0, [0.02] * SETTLED).degraded
+
+
 def test_latency_above_the_threshold_degrades() -> None:
     slow = replace(DEFAULT, max_latency=0.2)
     track = Track()
