@@ -7,6 +7,8 @@ from __future__ import annotations
 _TIMEOUTS = {
     "udp_timeout": 120,
     "udp_timeout_stream": 300,
+    "icmp_timeout": 60,  # RFC 5508 REQ-2
+    "icmpv6_timeout": 60,
     "tcp_timeout_syn_sent": 240,
     "tcp_timeout_syn_recv": 240,
     "tcp_timeout_fin_wait": 240,

@@ -28,6 +28,9 @@ GLOBAL_SYSCTLS = (
     ("net/ipv4/tcp_fwmark_accept", "1"),
     ("net/netfilter/nf_conntrack_udp_timeout", "120"),
     ("net/netfilter/nf_conntrack_udp_timeout_stream", "180"),
+    # RFC 5508 REQ-2: an ICMP query at least 60 s.
+    ("net/netfilter/nf_conntrack_icmp_timeout", "60"),
+    ("net/netfilter/nf_conntrack_icmpv6_timeout", "60"),
     ("net/netfilter/nf_conntrack_tcp_timeout_syn_sent", "240"),
     ("net/netfilter/nf_conntrack_tcp_timeout_syn_recv", "240"),
     ("net/netfilter/nf_conntrack_tcp_timeout_fin_wait", "240"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network, ip_network
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +14,7 @@ from agent.model import (
     Delegation,
     FamilyHealth,
     Link,
+    ListContent,
     Peer,
     PrefixMapping,
     State,
@@ -26,6 +28,8 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / "compose" / "router-home.yaml"
 HOSTER = ROOT / "compose" / "router-hoster.yaml"
 FORMS = ROOT / "tests" / "golden" / "firewall-forms.yaml"
+FLAT = ROOT / "tests" / "golden" / "flat.yaml"
+OFFICE = ROOT / "tests" / "golden" / "office.yaml"
 LAB = ROOT / "tests" / "lab" / "router.yaml"
 NOW = 100.0
 TRUNK = Link(2, "eth1", mac="f0:00:00:00:02:04", permanent_mac="f0:00:00:00:02:04", up=True, carrier=True)
@@ -109,6 +113,7 @@ class Case:
     config: Path
     links: dict[int, Link]
     peers: dict[str, Peer]
+    lists: Mapping[str, ListContent] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -118,7 +123,9 @@ class Case:
     @property
     def state(self) -> State:
         """The state."""
-        return State(synced=True, links=MappingProxyType(self.links), peers=MappingProxyType(self.peers))
+        return State(
+            synced=True, links=MappingProxyType(self.links), peers=MappingProxyType(self.peers), lists=self.lists
+        )
 
 
 def cases() -> dict[str, Case]:
@@ -128,7 +135,7 @@ def cases() -> dict[str, Case]:
     both = {"kpn": kpn("f0:00:00:00:02:03", site), "odido": odido("f0:00:00:00:02:13")}
     made = links(*vlans, trunk=TRUNK, vlans=vlans)
     down = replace(both["kpn"], link=replace(both["kpn"].link, carrier=False))  # type: ignore[type-var]
-    lab = settings(LAB)
+    lab, office = settings(LAB), settings(OFFICE)
     return {
         "home": Case(HOME, made, both),
         "home-first": Case(HOME, links(trunk=TRUNK), {}),
@@ -139,5 +146,18 @@ def cases() -> dict[str, Case]:
             {"kpn": kpn("02:00:00:00:99:0a", lab.site.prefix), "odido": odido("02:00:00:00:99:0b")},
         ),
         "forms": Case(FORMS, links(*settings(FORMS).networks), {}),
+        "flat": Case(FLAT, links(*settings(FLAT).networks), {}),
+        "office": Case(
+            OFFICE,
+            links(*office.networks),
+            {
+                "fibre": kpn("f0:00:00:00:02:03", office.site.prefix),
+                "cable": odido("f0:00:00:00:02:13"),
+            },
+            lists={
+                "blocked": ListContent((ip_network("192.0.2.66"), ip_network("2001:db8:bad::/48"))),
+                "updates": ListContent((ip_network("203.0.113.80"),), "security.debian.org does not resolve"),
+            },
+        ),
         "hoster": Case(HOSTER, links("dmz", "vms", "lan"), {"hetzner": hetzner()}),
     }

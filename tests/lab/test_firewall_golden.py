@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.golden.firewall_cases import cases
 from tests.lab.netns import netns
 
 pytestmark = pytest.mark.lab
@@ -38,7 +39,7 @@ def test_radvd_takes_its_configuration(case: str) -> None:
 def test_kea_takes_its_configuration(case: str) -> None:
     with netns() as space:
         # Kea refuses the name of an interface that does not exist.
-        for name in ("home", "guest", "iot", "dmz", "lan", "drop"):
+        for name in cases()[case].settings.networks:
             space.sh(f"ip link add {name} type veth peer name p-{name}")
         command = ["kea-dhcp4", "-t", str(GOLDEN / case / "kea-dhcp4.conf")]
         done = space.call(lambda: subprocess.run(command, capture_output=True, text=True, check=False))

@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "firewall"
 def script(ruleset: Ruleset) -> str:
     """The ruleset as one script."""
     elements = (
-        f"add element inet router {name} {{ {', '.join(f'{key} : {value}' for key, value in found.items())} }}\n"
+        f"add element inet router {name} {{ {', '.join(f'{k} : {v}' if v else k for k, v in found.items())} }}\n"
         for name, found in sorted(ruleset.elements.items())
         if found
     )
