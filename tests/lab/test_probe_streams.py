@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import ssl
 import subprocess
@@ -36,9 +37,12 @@ async def answering(
     read: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        read.append(await reader.readuntil(b"\r\n\r\n"))
-        writer.write(text)
+        with contextlib.suppress(OSError, EOFError):
+            read.append(await reader.readuntil(b"\r\n\r\n"))
+            writer.write(text)
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
     server = await asyncio.start_server(serve, str(LOCAL[family]), 0, ssl=tls)
     async with server:

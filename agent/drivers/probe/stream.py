@@ -91,8 +91,9 @@ class Streams:
             if len(words) < 2 or not words[0].startswith(b"HTTP/") or words[1] != _RIGHT:  # noqa: PLR2004
                 raise AnswerError(f"{target} did not answer with status 204")
         finally:
+            writer.transport.abort()
             with contextlib.suppress(OSError):
-                writer.transport.abort()
+                await writer.wait_closed()
 
     async def _look_up(self, host: str) -> IPAddress:
         known = self._known.get(host)
