@@ -106,7 +106,7 @@ class _Forward:
         yield [
             "chain filter_forward {",
             "    type filter hook forward priority filter; policy drop;",
-            f"    {STATE}",
+            *(f"    {line}" for line in STATE),
             "    ip6 daddr ff00::/8 counter drop",
             f"    iifname . oifname vmap {braced(dispatch)}",
             "    counter",

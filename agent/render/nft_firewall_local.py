@@ -42,7 +42,7 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
     yield [
         "chain filter_input {",
         "    type filter hook input priority filter; policy drop;",
-        f"    {STATE}",
+        *(f"    {line}" for line in STATE),
         '    iifname "lo" accept',
         f"    iifname vmap {braced(dispatch)}",
         "    meta l4proto { icmp, ipv6-icmp } accept",

@@ -11,7 +11,9 @@ from agent.render.nft_firewall_groups import Lookup, grouped
 from agent.render.nft_text import braced
 
 _VERDICTS: dict[Action, str] = {"accept": "accept", "drop": "drop", "reject": "reject with icmpx admin-prohibited"}
-STATE = "ct state vmap { invalid : drop, established : accept, related : accept }"
+# No map: a packet that is on its way while the table is replaced finds nothing in a map of the old one, and would be
+# dropped by the chain's policy (seen on 6.18). What belongs to a connection passes without any look-up.
+STATE = ("ct state established,related accept", "ct state invalid drop")
 LOG_LIMIT = "limit rate 10/second burst 20 packets"
 # How long a source is remembered: as long as its rate may speak of.
 _REMEMBER = {"second": "1m", "minute": "5m", "hour": "2h", "day": "2d"}

@@ -35,7 +35,7 @@ def chains(static: IngressStatic) -> list[str]:
         *_spoof_wan(static, wan),
         *_spoof_dmz(static),
         *_input(wan, dmz),
-        *_forward(wan, dmz, offload=offloads(static)),
+        *_forward(static, wan, dmz, offload=offloads(static)),
         *_output(dmz),
         *_postrouting(wan, dmz),
     ]
@@ -177,26 +177,29 @@ def offloads(static: IngressStatic) -> bool:
     return static.flowtable and static.wan is not None and static.dmz is not None
 
 
-def _forward(wan: str, dmz: str, *, offload: bool) -> list[str]:
+def _forward(static: IngressStatic, wan: str, dmz: str, *, offload: bool) -> list[str]:
     # Never dmz to dmz: a hairpin is translated twice.
     both = braced((f"{wan} . {dmz}", f"{dmz} . {wan}"))
     fast = f"  iifname . oifname {both} meta l4proto {{ tcp, udp }} ct state established flow add @fast"
-    ways = (f"{wan} . {dmz} : goto f_in", f"{dmz} . {wan} : goto f_out", f"{dmz} . {dmz} : goto f_hairpin")
+    inside = prefixes(static.internal6)
+    ways = ((wan, dmz, "f_in"), (dmz, wan, "f_out"), (dmz, dmz, "f_hairpin"))
     return [
         "chain f_forward {",
         "  type filter hook forward priority filter; policy drop;",
         # Before anything is accepted: the answer to a SYN is clamped too.
         "  tcp flags syn tcp option maxseg size set rt mtu",
         *([fast] if offload else []),
-        "  ct state vmap { established : accept, related : accept, invalid : drop }",
-        f"  iifname . oifname vmap {braced(ways)}",
+        # No maps: a packet on its way while the table is replaced finds nothing in those of the old one (seen on 6.18).
+        "  ct state established,related accept",
+        "  ct state invalid drop",
+        *(f"  iifname {here} oifname {there} goto {chain}" for here, there, chain in ways),
         "}",
         "chain f_in {",
-        "  ct state untracked ip6 daddr @internal6 accept",
+        *(f"  ct state untracked ip6 daddr {prefix} accept" for prefix in inside),
         "  ct status dnat accept",
         "}",
         "chain f_out {",
-        "  ct state untracked ip6 saddr @internal6 accept",
+        *(f"  ct state untracked ip6 saddr {prefix} accept" for prefix in inside),
         "  oifname @open4 ip saddr @internal4 accept",
         "  oifname @open6 ip6 saddr @internal6 accept",
         "  ip saddr @internal4 reject with icmp type net-unreachable",
