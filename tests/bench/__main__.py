@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, health, packets, prefix, scale, uplinks
+from tests.bench import agent, health, packets, prefix, reload, rules, scale, uplinks
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -24,10 +24,13 @@ BOUNDS = {
     "failback": Bound("1 ms trains while the preferred uplink returns: packets lost", worst=0),
     "renumber": Bound("outage when address and prefix of the uplink in use are replaced, no gap at the ISP", worst=100),
     "scale-uplinks": Bound("64 uplinks, 200 networks: link event to routes and rules", median=50),
+    "reload-one": Bound("one reservation and one rule more: request to applied", worst=50),
+    "reload-one-loss": Bound("1 ms trains of both families during 30 reloads: packets lost", worst=0),
     "blackhole": Bound("a silent blackhole beyond the ISP's first hop, defaults: outage of a 1 ms train", worst=1500),
     "ingress-killed": Bound("an ingress is gone: outage of a 1 ms train", worst=500),
     "broker-down": Bound("the same with a dead broker, and a lost link: outage beyond the event's own", worst=500),
     "false-alarms": Bound("a simulated day of 5 % random loss each way", worst=0),
+    "rules-5000": Bound("a packet under 5,000 rules over 20 zones against 20 rules, softirq CPU time", worst=1.1),
 }
 # One run may give several figures: names → what measures them.
 CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
@@ -42,10 +45,12 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("failback",), uplinks.failback),
     (("renumber",), uplinks.renumber),
     (("scale-uplinks",), scale.scale_uplinks),
+    (("reload-one", "reload-one-loss"), reload.reload_one),
     (("blackhole",), health.silent_blackhole),
     (("ingress-killed",), health.ingress_killed),
     (("broker-down",), health.broker_down),
     (("false-alarms",), health.false_alarms),
+    (("rules-5000",), rules.rules_5000),
 )
 
 
