@@ -25,7 +25,7 @@ def plan_ingress(settings: Settings, node: str, state: State, now: float) -> Pla
     """
     share = _share(settings, node)
     seen = look(share, state, now)
-    probing = probes(seen)
+    probing = probes(seen, (forwarder.address for forwarder in settings.dns.forwarders))
     health = verdicts(seen, probing)
     table = _table(seen, health.alive, flowtable=state.flowtable)
     uplink = share.uplink

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -35,12 +35,16 @@ class Verdicts:
         return None if four is None and six is None else UplinkHealth(four, six, self.valid_until)
 
 
-def probes(seen: Seen) -> Probes | None:
-    """What shall be probed now: families with an address and a default route, while the link has a carrier."""
+def probes(seen: Seen, forwarders: Iterable[IPAddress] = ()) -> Probes | None:
+    """What shall be probed now: families with an address and a default route, while the link has a carrier.
+
+    `forwarders`: DNS servers to ask for the names of targets where the uplink's lease has none.
+    """
     wan = seen.wan.link
     if wan is None or not (wan.up and wan.carrier):
         return None
-    found = (_family(seen, family, wan.kind) for family in _FAMILIES)
+    servers = tuple(forwarders)
+    found = (_family(seen, family, wan.kind, servers) for family in _FAMILIES)
     families = tuple(one for one in found if one is not None)
     return Probes(wan.name, wan.index, families) if families else None
 
@@ -68,7 +72,7 @@ def _usable(seen: Seen, family: Family) -> bool:
     return here and (bool(seen.own4) if family == 4 else seen.ladder.mode != "none")  # noqa: PLR2004
 
 
-def _family(seen: Seen, family: Family, link_kind: str) -> FamilyProbes | None:
+def _family(seen: Seen, family: Family, link_kind: str, servers: tuple[IPAddress, ...]) -> FamilyProbes | None:
     source, (has_route, gateway) = _source(seen, family), seen.default_route(family)
     if source is None or not has_route:
         return None
@@ -78,7 +82,9 @@ def _family(seen: Seen, family: Family, link_kind: str) -> FamilyProbes | None:
     if not targets:
         return None
     lease = seen.lease(family)
-    dns = tuple(server for server in (lease.dns if lease is not None else ()) if server.version == family)
+    dns: tuple[IPAddress, ...] = ()
+    if any(target.address is None for target in targets):
+        dns = tuple(one for one in (*(lease.dns if lease is not None else ()), *servers) if one.version == family)
     return FamilyProbes(family, source, targets, rounds, dns, lost=_lost(seen, gateway))
 
 

@@ -9,12 +9,16 @@ from types import MappingProxyType
 
 import pytest
 
+from agent.config import Probe
 from agent.desired import Plan
 from agent.desired.ingress import IngressTable
 from agent.desired.probe import FamilyProbes, Probes, Target, Watched
-from agent.model import Choice, Family, FamilyHealth, Neighbour, Reach, State, UplinkHealth
+from agent.model import Choice, Family, FamilyHealth, Lease, Neighbour, Reach, State, UplinkHealth
 from agent.plan.firewall import plan_firewall
 from agent.plan.ingress import plan_ingress
+from agent.plan.ingress_fixed import fixed
+from agent.plan.ingress_seen import look
+from agent.plan.probe import probes as probing
 from tests.golden import firewall_cases
 from tests.golden.firewall_cases import LAB, settings
 from tests.golden.ingress_cases import NOW, PLAIN, PREFIX, WAN, state
@@ -96,6 +100,19 @@ def test_a_next_hop_that_the_kernel_gave_up_is_lost() -> None:
         known = replace(seen, neighbours=MappingProxyType({(WAN, gateway): entry}))
         assert family(probes("kpn", known), 4).lost == lost
         assert not family(probes("kpn", known), 6).lost
+
+
+def test_names_are_looked_up_at_the_lease_s_servers_then_at_the_forwarders() -> None:
+    named = replace(state(PREFIX), leases={("wan", 4): Lease("wan", 4, (ip_address("192.0.2.53"),))})
+    forwarders = [ip_address("9.9.9.9"), ip_address("2620:fe::fe")]
+    share = look(fixed(SETTINGS, "kpn"), named, NOW)
+    assert family(probing(share, forwarders), 4).dns == (), "no target is a name"
+    by_name = Probe.model_validate({"targets": ["https://example.com/"]})
+    uplink = SETTINGS.uplinks["kpn"].model_copy(update={"probe": by_name})
+    share = replace(share, share=replace(share.share, uplink=uplink))
+    found = probing(share, forwarders)
+    assert family(found, 4).dns == (ip_address("192.0.2.53"), ip_address("9.9.9.9"))
+    assert family(found, 6).dns == (ip_address("2620:fe::fe"),)
 
 
 def test_at_the_start_of_the_agent_nothing_is_known_and_nothing_is_said() -> None:
