@@ -36,7 +36,7 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
         yield chain(f"in_{name}", lines)
     if pairs.has(INTERNET, FIREWALL):
         ruled = [*pairs.rules(INTERNET, FIREWALL), *pairs.rest(INTERNET, FIREWALL)]
-        lines = ["meta mark & 0xff == 0 counter drop", *ruled]
+        lines = ["meta mark & 0xff == 0 counter drop", "ct mark set meta mark & 0x3ff", *ruled]
         yield chain(f"in_{INTERNET}", lines)
     bus = [f"tcp dport {policy.bus_port} accept"] if policy.bus_port is not None else []
     yield [
@@ -77,6 +77,14 @@ def output_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
         "udp sport 67 accept",
         f"oifname vmap {braced(dispatch)}",
     ]
+    if pairs.has(INTERNET, FIREWALL):
+        # What the router answers goes back by the ingress it was asked through.
+        yield [
+            "chain mangle_answer {",
+            "    type route hook output priority mangle; policy accept;",
+            "    ct direction reply ct mark & 0xff != 0 meta mark set ct mark & 0x3ff",
+            "}",
+        ]
     yield [
         "chain filter_output {",
         "    type filter hook output priority filter; policy accept;",

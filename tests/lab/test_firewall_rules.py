@@ -28,7 +28,7 @@ HOURS = [time.strftime("%H:00", time.gmtime(time.time() + 3600 * shift)) for shi
 RULES = f"""
 lists:
   blocked: {{ file: /none }}
-  friends: {{ addresses: [198.51.100.1, "2001:db8:a::1"] }}
+  friends: {{ addresses: [198.51.100.1, "2001:db8:a::1", "2001:db8:b::1"] }}
 rules:
   - {{ from: blocked, to: any, action: drop }}
   - {{ from: home, to: cam, service: [ssh, echo7], action: accept }}
@@ -194,3 +194,25 @@ def test_the_counters_of_all_rules_are_read(world: World) -> None:
     rules = {name: packets for name, packets in world.accepted().items() if "_" in name}
     assert {name: count.packets for name, count in counts.items()} == rules
     assert rules["rule_2"] >= 1
+
+
+@pytest.mark.parametrize(("target", "source"), [("2001:db8:a100:10::1", "a"), ("2001:db8:b100:10::1", "b")])
+def test_the_router_answers_through_the_uplink_it_was_asked_by(world: World, target: str, source: str) -> None:
+    def serve() -> socket.socket:
+        server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        server.settimeout(10)
+        server.bind(("fd00:1:2:10::1", 53))
+        return server
+
+    def ask() -> socket.socket:
+        client = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        client.settimeout(10)
+        client.connect((target, 53))
+        client.send(b"?")
+        return client
+
+    with world.spaces["fw"].call(serve) as server, world.spaces["net"].call(ask) as client:
+        _, peer = server.recvfrom(10)
+        assert peer[0] == f"2001:db8:{source}::1"
+        server.sendto(b"!", peer)
+        assert client.recv(10) == b"!"
