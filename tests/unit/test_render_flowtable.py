@@ -24,7 +24,11 @@ def test_what_is_offloaded_was_accepted_and_clamped_before() -> None:
     lines = [line.strip() for line in _skeleton(IngressStatic(wan="wan", dmz="dmz", flowtable=True)).splitlines()]
     clamp = next(number for number, line in enumerate(lines) if "maxseg" in line)
     add = next(number for number, line in enumerate(lines) if "flow add" in line)
-    accept = next(number for number, line in enumerate(lines) if line.startswith("ct state established,related accept") and number > clamp)
+    accept = next(
+        number
+        for number, line in enumerate(lines)
+        if line.startswith("ct state established,related accept") and number > clamp
+    )
     assert clamp < add < accept
     assert "ct state established" in lines[add]
 
