@@ -2,8 +2,10 @@
 PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 BENCH ?=
+SEED ?= 1
+MINUTES ?= 2
 
-.PHONY: setup packages demo test check bench docs vm engine engine-down images clean
+.PHONY: setup packages demo test check bench chaos docs vm engine engine-down images clean
 
 setup: .venv/.done
 
@@ -38,6 +40,10 @@ check: setup
 
 bench: setup
 	@$(BIN)/python -m tests.bench $(BENCH)
+
+# Random faults from a seed, and after each what must always hold: make chaos SEED=7 MINUTES=30
+chaos: setup
+	@$(BIN)/python -m tests.chaos $(SEED) $(MINUTES)
 
 # A private Docker engine from Debian packages, for machines without one; where Docker runs, that one is used.
 engine: setup
