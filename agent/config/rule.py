@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
@@ -22,7 +23,8 @@ _NAMES = {
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(as_names), Field(min_length=1), WithJsonSchema(_NAMES)]
 Action: TypeAlias = Literal["accept", "drop", "reject"]
 ICMP, ICMPV6 = 1, 58
-_LONGEST_NOTE = 40
+_LONGEST_NOTE = 40  # nft takes 127 bytes; zones, rule and action stand before it
+_NOTE = re.compile(rf'[^\x00-\x1f"$\\\x7f-\U0010ffff]{{1,{_LONGEST_NOTE}}}')
 
 
 class Traffic(NamedTuple):
@@ -42,11 +44,11 @@ def parse_log(value: object) -> bool | str:
     """True, false, or a note for the log line."""
     if isinstance(value, bool):
         return value
-    if isinstance(value, str) and 0 < len(value) <= _LONGEST_NOTE and value.isprintable() and '"' not in value:
+    if isinstance(value, str) and _NOTE.fullmatch(value):
         return value
     raise MendError(
         f"{show(value)} is neither true nor false nor a note",
-        f"write true, or a text of at most {_LONGEST_NOTE} characters without quotes",
+        f"write true, or a text of at most {_LONGEST_NOTE} plain characters, without quotes, $ and \\",
     )
 
 

@@ -89,6 +89,8 @@ ERRORS = {
     ),
     "a day": ("when: { days: [mo] }", "rules[0].when.days", "`mo` is not a day", "write a day (mon tue"),
     "a time": ("when: { from: '24:01' }", "rules[0].when.from", "`24:01` is not a time of day", '"08:00"'),
+    "a note that nft would take apart": ("log: 'a $b'", "rules[0].log", "nor a note", "without quotes, $"),
+    "a note that is not ASCII": ("log: 'é'", "rules[0].log", "nor a note", "plain characters"),
     "a note": ("log: 'a \"b\"'", "rules[0].log", "neither true nor false nor a note", "without quotes"),
 }
 
