@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from agent.model import Family, Reach, Reachability
 
-# At this pace three misses are noticed within 400 ms, and moved away from within half a second.
+# At this pace three misses are noticed within 300 ms, and moved away from within half a second.
 INTERVAL = 0.1
+HURRIED = 0.05  # while an answer is missed
 MISSES = 3
 RETURNS = 3  # answers in a row until a silent one is reached again
 
@@ -25,6 +26,11 @@ class Contact:
     def reach(self) -> Reach:
         """The fact."""
         return Reach(self._family(4), self._family(6))
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether an answer is missed, and it is not known to be silent."""
+        return bool(self.misses) and not self.silent
 
     def _family(self, family: Family) -> Reachability:
         if self.silent is None:

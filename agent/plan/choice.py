@@ -127,7 +127,10 @@ def choose(  # noqa: PLR0917 - what a choice depends on
             candidates.append(candidate)
     if not candidates:
         why = "; ".join(f"{name}: {said}" for name, said in considered) or "no uplink is configured"
-        return FamilyChoice(None, why, considered=tuple(considered))
+        doubted = [n for n, _ in considered if n in uplinks and not uplinks[n].refuses(family, prefix, probed=False)]
+        # Where probes fail everywhere, they or their targets may be wrong: what is in use stays in use.
+        last = next((name for name in doubted if name in used), next(iter(doubted), None))
+        return FamilyChoice(last, why if last is None else f"no better one: {why}", considered=tuple(considered))
     best = min(candidate.rank for candidate in candidates)
     chosen = [candidate for candidate in candidates if candidate.rank == best]
     first = max(chosen, key=lambda candidate: candidate.entry.weight or 1)

@@ -62,9 +62,13 @@ class UplinkView:
         """Why a family should be avoided where a better uplink exists (loss, latency), empty where it need not."""
         return self.degraded4 if family == 4 else self.degraded6  # noqa: PLR2004
 
-    def refuses(self, family: Family, prefix: IPv6Network | None) -> str:
-        """Why a network cannot use this uplink for a family, empty where it can. `prefix`: the network's /64."""
-        down = self.down(family)
+    def refuses(self, family: Family, prefix: IPv6Network | None, *, probed: bool = True) -> str:
+        """Why a network cannot use this uplink for a family, empty where it can. `prefix`: the network's /64.
+
+        With `probed` False probes that fail are no reason.
+        """
+        unreachable = self.unreachable4 if family == 4 else self.unreachable6  # noqa: PLR2004
+        down = self.down(family) if probed else unreachable
         if down or family == 4 or self.mode6 != "networks" or self.nat66 or prefix is None:  # noqa: PLR2004
             return down
         return "" if self.maps(prefix) else "no mapping for this network"

@@ -33,8 +33,11 @@ def failed(
 
     An uplink of which nothing was heard is not down (we may have just begun).
     """
+    # A network that is left with an uplink whose probes fail has no other to go to.
+    usable = {family: {name for name, uplink in uplinks.items() if not uplink.down(family)} for family in FAMILIES}
     targets = {
-        family: {choice.network for choice in found if choice.of(family).uplink is not None} for family in FAMILIES
+        family: {choice.network for choice in found if choice.of(family).uplink in usable[family]}
+        for family in FAMILIES
     }
     for uplink in uplinks.values():
         for family in FAMILIES:

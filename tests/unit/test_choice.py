@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.config.preference import Preference, groups
 from agent.model import Family, FamilyChoice, Memory, Selection, Wish
-from agent.plan.choice import Order, choices, choose, orders
+from agent.plan.choice import NOTHING, Order, choices, choose, orders
 from agent.plan.firewall_uplinks import UplinkView
 from agent.plan.standing import FAMILIES, FORGIVEN_AFTER, Outlook, hold, outlook, standings
 from tests.golden.firewall_cases import HOME, settings
@@ -31,7 +31,7 @@ views = st.builds(
     degraded4=bad,
     degraded6=bad,
     nat66=st.booleans(),
-)
+).map(lambda view: replace(view, unreachable4=view.down4, unreachable6=view.down6))
 uplinks = st.dictionaries(st.sampled_from(NAMES), views)
 families: st.SearchStrategy[Family] = st.sampled_from([4, 6])
 names = st.sampled_from(NAMES)
@@ -131,7 +131,19 @@ def both(**facts: str) -> dict[str, UplinkView]:
     for word, value in facts.items():
         name, _, field = word.partition("_")
         found[name] = replace(found[name], **{field: value})  # type: ignore[arg-type]
+        found[name] = replace(found[name], unreachable4=found[name].down4, unreachable6=found[name].down6)
     return found
+
+
+@given(st.permutations(NAMES), uplinks, families, st.lists(names, max_size=2))
+def test_where_no_probe_is_answered_what_is_in_use_stays_else_the_first(
+    order: list[str], found: dict[str, UplinkView], family: Family, used: list[str]
+) -> None:
+    doubted = {name: replace(view, down4="probes fail", down6="probes fail") for name, view in found.items()}
+    there = [name for name in order if name in doubted and not doubted[name].refuses(family, PREFIX, probed=False)]
+    choice = choose(places(*order), doubted, family, PREFIX, NOTHING, tuple(used))
+    assert choice.uplink == next((name for name in there if name in used), there[0] if there else None)
+    assert not choice.shares
 
 
 def test_weights_share_while_more_than_one_is_well() -> None:

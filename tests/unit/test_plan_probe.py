@@ -181,3 +181,22 @@ def test_what_an_ingress_says_on_the_dmz_counts_per_family() -> None:
 def test_unknown_is_not_down() -> None:
     home = firewall({"kpn": Reach()})[1]
     assert (home.ipv4.uplink, home.ipv6.uplink) == ("kpn", "kpn")
+
+
+def test_where_every_uplink_fails_its_probes_nothing_moves_and_no_connection_ends() -> None:
+    refused = Reach("refused", "refused")
+    plan, home = firewall({"kpn": refused, "odido": refused})
+    assert (home.ipv4.uplink, home.ipv6.uplink) == ("kpn", "kpn"), "the probes or their targets may be wrong"
+    assert home.ipv4.why.startswith("no better one: kpn: ")
+    assert plan.flows == ()
+    assert firewall({"kpn": refused})[0].flows, "with a target they end"
+
+
+def test_what_is_in_use_stays_when_the_last_uplink_fails_its_probes() -> None:
+    case = firewall_cases.cases()["lab"]
+    first = plan_firewall(case.settings, replace(case.state, reach={"kpn": Reach("silent", "silent")}), NOW)
+    both = dict.fromkeys(("kpn", "odido"), Reach("silent", "silent"))
+    then = plan_firewall(case.settings, replace(case.state, memory=first.memory, reach=both), NOW + 1)
+    home = next(one.fact for one in then.facts if one.topic == "choice/home")
+    assert isinstance(home, Choice)
+    assert (home.ipv4.uplink, home.ipv6.uplink) == ("odido", "odido")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agent.desired.probe import WATCH_DEAD
 from agent.model import Family, Reach
-from agent.reach import INTERVAL, MISSES, RETURNS, Contact, after_question
+from agent.reach import HURRIED, INTERVAL, MISSES, RETURNS, Contact, after_question
 
 NONE: frozenset[Family] = frozenset()
 FOUR: frozenset[Family] = frozenset({4})
@@ -49,8 +49,12 @@ def test_it_is_silent_only_after_three_misses_in_a_row(heard: list[frozenset[Fam
 
 
 def test_a_dead_ingress_is_noticed_within_half_a_second() -> None:
-    # It dies just after an answer; its first question comes an interval later, and each miss is judged one after that.
-    assert INTERVAL * (MISSES + 1) <= 0.4
+    # It dies just after an answer. Its first question comes an interval later and is missed after another; then hurry.
+    assert INTERVAL * 2 + HURRIED * (MISSES - 1) < 0.31
+    missed = after(Contact(), NONE, None)
+    assert missed.doubtful
+    assert not after(missed, NONE).doubtful
+    assert not after(missed, None, None).doubtful, "it is known"
 
 
 def test_no_hop_limit_of_an_answer_is_one_that_a_kernel_sends() -> None:

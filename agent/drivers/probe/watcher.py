@@ -23,7 +23,7 @@ from agent.desired.probe import WATCH_DEAD, WATCH_IDENTIFIER, Watch, Watched
 from agent.drivers.probe import packet, sockets
 from agent.events import Event, ReachChanged
 from agent.model import Family, Reach
-from agent.reach import INTERVAL, Contact, after_question
+from agent.reach import HURRIED, INTERVAL, Contact, after_question
 
 _LARGEST: Final = 256
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
@@ -50,7 +50,6 @@ class Watcher:
     once, nothing built while nothing changes.
     """
 
-    interval: float = INTERVAL
     _watch: Watch | None = None
     _asked: dict[str, _Asked] = field(default_factory=dict)
     _open: socket.socket | None = None
@@ -93,7 +92,8 @@ class Watcher:
     def _arm(self) -> None:
         """A tick after the interval, unless one is due or there is nobody to ask."""
         if self._asked and self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self.interval, self._tick)
+            hurry = any(one.contact.doubtful for one in self._asked.values())
+            self._timer = asyncio.get_running_loop().call_later(HURRIED if hurry else INTERVAL, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
