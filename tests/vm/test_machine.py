@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vm.conftest import Result, guest_tests
+from tests.vm.conftest import SECONDS, Result, guest_tests
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(SECONDS + 360)
 @pytest.mark.parametrize("name", guest_tests())
 def test_in_the_machine(machine: dict[str, list[Result]], name: str) -> None:
     results = machine.get(name)

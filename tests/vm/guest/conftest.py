@@ -14,6 +14,22 @@ from tests.vm.network import Network
 OUT = Path("/mnt/out")
 
 
+ORDER = (
+    "test_kernel",
+    "test_kpn_story",
+    "test_kpn_flowtable",
+    "test_kpn_container",
+    "test_kpn_session",
+    "test_kpn_wire",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a household sees before what goes wrong, and the wire, which has seen it all, at the end."""
+    places = {name: place for place, name in enumerate(ORDER)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(ORDER)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _modules() -> None:
     """/dev/ppp exists before its module does; a container gets both from its host."""

@@ -46,8 +46,10 @@ def test_session_ended_by_the_isp_renumbers_on_reconnect(story: Network) -> None
     assert inside == (laptop.addresses("lan", 4), laptop.addresses("lan", 6))
     assert PREFIX not in story.nodes["kpn"].output(["nft", "list", "ruleset"])
     old = story.session()
+    provider.stop()
     provider.prefix, provider.address = PREFIX, ADDRESS
-    provider.restart()
+    provider.start()
+    provider.hang_up()
     _again(story, old, {4: ADDRESS, 6: PREFIX})
 
 
@@ -89,27 +91,30 @@ def test_session_without_ipcp_still_serves_ipv6(story: Network) -> None:
 
 
 def test_session_refused_says_so_and_does_not_hammer(story: Network) -> None:
-    kpn, provider = story.nodes["kpn"], story.provider
+    provider = story.provider
     old = story.session()
-    provider.password = "another"  # noqa: S105 - a lab's
+    right, provider.password = provider.password, "another"
     provider.write()
-    started = story.wire.count("PADI")
-    before = time.monotonic()
-    provider.hang_up()
-
-    refusal = "the ISP refuses user name or password"
-    wait_for(lambda: refusal in story.logs("kpn"), 60, lambda: story.logs("kpn")[-3000:])
-    wait_for(lambda: "no PPP session" in _status(story), 20, lambda: _status(story))
-    assert "password" in _status(story)
-    wait_for(lambda: time.monotonic() - before > REFUSED_SECONDS, REFUSED_SECONDS + 1, "some attempts")
-    attempts = story.wire.count("PADI") - started
-    assert 1 <= attempts <= 3, f"{attempts} attempts in {time.monotonic() - before:.0f} s"
-    assert story.reach("laptop", 4) is None
-    provider.password = kpn.path("/run/secrets/kpn_ppp").read_text().strip()
-    provider.write()
+    try:
+        started = story.wire.count("PADI")
+        before = time.monotonic()
+        provider.hang_up()
+        refusal = "the ISP refuses user name or password"
+        wait_for(lambda: refusal in story.logs("kpn"), 60, lambda: story.logs("kpn")[-3000:])
+        wait_for(lambda: "no PPP session" in _status(story), 20, lambda: _status(story))
+        assert "password" in _status(story)
+        wait_for(lambda: time.monotonic() - before > REFUSED_SECONDS, REFUSED_SECONDS + 1, "some attempts")
+        attempts = story.wire.count("PADI") - started
+        # After 5 s, and 10 s after that; a PADI may be repeated when the ISP is slow to answer.
+        seconds = time.monotonic() - before
+        assert 1 <= attempts <= 2 + seconds / 5, f"{attempts} attempts in {seconds:.0f} s"
+        assert story.reach("laptop", 4) is None
+    finally:
+        provider.password = right
+        provider.write()
     _again(story, old, {4: "192.0.2.96/28", 6: PREFIX})
-    assert provider.password not in story.logs("kpn")
-    assert "problem" not in _status(story)
+    assert right not in story.logs("kpn")
+    assert "no PPP session" not in _status(story)
 
 
 def _status(story: Network) -> str:
