@@ -80,7 +80,8 @@ def machine(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Result]]]
     """Results by `test_file::test_name`, of the tests that this run selected."""
     if reason := build.missing():
         pytest.skip(reason)
-    wanted = {item.callspec.params["name"] for item in request.session.items if hasattr(item, "callspec")}
+    ours = (item for item in request.session.items if item.path.parent == GUEST.parent)
+    wanted = {str(item.callspec.params["name"]) for item in ours if isinstance(item, pytest.Function)}
     files = sorted({f"tests/vm/guest/{name.partition('::')[0]}.py" for name in wanted})
     capture = request.config.pluginmanager.getplugin("capturemanager")
     results = Path(tempfile.mkdtemp(prefix="vm-results-"))
