@@ -62,6 +62,7 @@ def send_raw(world: World, name: str, packet: Packet) -> None:
     [("10.30.0.77", NET4), ("203.0.113.99", NET4), ("fd00:1:2:30::77", NET6), ("2001:db8:a100:10::77", NET6)],
 )
 @pytest.mark.rfc("6092", "REC-5")
+@pytest.mark.rfc("7084", "S-2")
 def test_a_network_sends_from_its_own_subnet_only(world: World, source: str, target: str) -> None:
     before, accepted = world.counter("spoof_home"), world.accepted()
     send_udp(world, "host", source, target)
@@ -71,6 +72,7 @@ def test_a_network_sends_from_its_own_subnet_only(world: World, source: str, tar
 
 @pytest.mark.parametrize(("source", "target"), [("10.10.0.77", "10.30.0.50"), ("fd00:1:2:10::77", "fd00:1:2:30::50")])
 @pytest.mark.rfc("6092", "REC-6")
+@pytest.mark.rfc("7084", "ULA-4")
 def test_an_ingress_sends_nothing_from_inside(world: World, source: str, target: str) -> None:
     before = world.counter("spoof_internet")
     send_udp(world, "kpn", source, target)

@@ -57,6 +57,8 @@ def no_more(net: SmallNet, isp: Wire, host: Wire) -> list[Packet]:
 
 
 @pytest.mark.rfc("6092", "REC-8")
+@pytest.mark.rfc("6092", "REC-9")
+@pytest.mark.rfc("6092", "REC-50")
 def test_nothing_answers_on_the_uplink(net: SmallNet) -> None:
     """With servers listening on every address of the ingress: a scan gets no answer but neighbour discovery."""
     listeners = net.spaces["ingress"].call(

@@ -68,6 +68,7 @@ class Server:
         self._thread.join()
 
 
+@pytest.mark.rfc("4787", "REQ-2")
 def test_outbound_has_the_uplinks_address(net: SmallNet) -> None:
     with Server(net, "net", FAR4, 8080):
         assert ask(net, "host", FAR4, 8080) == WAN4
@@ -120,6 +121,8 @@ def test_a_forward_for_some_is_closed_to_others(net: SmallNet) -> None:
             ask(net, "host", WAN4, 8022)
 
 
+@pytest.mark.rfc("4787", "REQ-9")
+@pytest.mark.rfc("5382", "REQ-8")
 def test_hairpin_of_a_forward(net: SmallNet) -> None:
     """The server sees the uplink's address: never an internal one, or the firewall takes it for spoofed."""
     with Server(net, "nas", NAS4, 443):
@@ -134,6 +137,7 @@ def test_a_closed_port_tried_from_inside_is_answered(net: SmallNet) -> None:
         ask(net, "host", WAN4, 444)
 
 
+@pytest.mark.rfc("5508", "REQ-4")
 def test_an_error_about_a_forwarded_flow_shows_no_internal_address(net: SmallNet) -> None:
     net.spaces["fw"].sh("ip link set guest mtu 1300")
     try:

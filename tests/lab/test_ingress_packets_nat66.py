@@ -84,6 +84,7 @@ def test_nat66_only(net: SmallNet) -> None:
     assert isp.expect(lambda p: ICMPv6EchoRequest in p)[IPv6].src == WAN6
 
 
+@pytest.mark.rfc("7084", "L-14")
 def test_no_mapping_no_packet_and_the_source_is_told(net: SmallNet) -> None:
     """RFC 7084 L-14: ICMPv6 destination unreachable, code 5."""
     net.apply(wan6=None)

@@ -31,6 +31,7 @@ def _reaches(node: Node, target: str) -> bool:
     return node.run(["ping", "-c1", "-W0.5", target], check=False).returncode == 0
 
 
+@pytest.mark.rfc("7084", "G-3")
 def test_nothing_passes_but_the_backstage_and_the_neighbours(lab: Lab) -> None:
     kpn, firewall, laptop, isp = (lab.nodes[name] for name in ("kpn", "firewall", "laptop", "kpn-isp"))
     assert _reaches(laptop, "192.0.2.1")

@@ -86,6 +86,7 @@ def addresses(space: Namespace) -> list[dict[str, Any]]:
 
 
 @pytest.mark.rfc("7084", "L-6")
+@pytest.mark.rfc("7084", "L-2")
 def test_a_host_makes_itself_an_address_and_takes_the_default_route(advertiser: Advertiser) -> None:
     default = wait_for(lambda: routes(advertiser.host, "default"), 15, "a default route")
     assert default[0]["gateway"].startswith("fe80::")

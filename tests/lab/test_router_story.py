@@ -51,6 +51,7 @@ def goes_out(node: Node, address: str, source: str, timeout: float = 20.0) -> st
     return wait_for(seen, timeout, f"{node.name} to be seen as {source}… by {address}", interval=0.05)
 
 
+@pytest.mark.rfc("7084", "ULA-4")
 def test_each_network_goes_out_by_its_own_first_uplink_translated(lab: Lab) -> None:
     settled(lab)
     since = time.monotonic()
@@ -161,6 +162,7 @@ def test_a_dead_link_moves_its_networks_and_only_those_and_a_new_one_takes_them_
     assert [len(train.result.gaps) for train in (moving4, moving6)] == [1, 1], "one gap: nothing moves a healthy flow"
 
 
+@pytest.mark.rfc("7084", "G-5")
 def test_without_any_ipv6_uplink_the_router_lifetime_is_0_at_once(lab: Lab) -> None:
     with Capture(lab.nodes["laptop"], "eth0", lambda p: p.protocol == "icmp6" and p.kind == 134) as capture:
         lab.isp["odido"].ipv6_off()
