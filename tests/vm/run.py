@@ -92,7 +92,8 @@ def _follow(process: subprocess.Popen[str], deadline: float, progress: Callable[
         if line is None:
             return lines
         lines.append(line)
-        progress(line)
+        if not line.startswith("["):  # the kernel's own, of interest after a crash
+            progress(line)
 
 
 def run(script: str, results: Path, *, seconds: int = 540, progress: Callable[[str], None] = print) -> int:
