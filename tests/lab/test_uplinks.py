@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -83,31 +82,22 @@ def test_families_fail_over_alone(world: UplinksWorld) -> None:
     assert train.result.lost == []
 
 
-def sources(world: UplinksWorld, family: int, count: int) -> Counter[str]:
-    """Uplink → how many of so many new connections took it."""
-    found: Counter[str] = Counter()
-    for _ in range(count):
-        source = ask(world.nodes["laptop"], "udp", ADDRESSES[family], timeout=5.0) or "none"
-        found[next((name for name, seen in SEEN.items() if source.startswith(seen[family])), source)] += 1
-    return found
-
-
 def test_weights_share_new_connections(world: UplinksWorld) -> None:
     world.load(config((HOME, f"{SHARED} #")))
     wait_for(lambda: world.uplinks()["networks"]["home"]["ipv4"]["shares"] == {"kpn": 3, "odido": 1}, 10, "the shares")
     for family in (4, 6):
-        found = sources(world, family, 80)
+        found = world.sources("laptop", family, 80)
         assert set(found) == {"kpn", "odido"}
         assert 40 < found["kpn"] < 77, "3 of 4; the chance to be outside is less than one in a hundred thousand"
     world.down("odido")
     wait_for(lambda: not world.uplinks()["networks"]["home"]["ipv4"]["shares"], 10, "nothing to share")
-    assert set(sources(world, 4, 10)) == {"kpn"}
+    assert set(world.sources("laptop", 4, 10)) == {"kpn"}
 
 
 def test_a_source_keeps_its_share_when_asked(world: UplinksWorld) -> None:
     world.load(config((HOME, f"{SHARED}\n    balance: source #")))
     wait_for(lambda: world.uplinks()["networks"]["home"]["ipv4"]["shares"], 10, "the shares")
-    assert len(sources(world, 4, 20)) == 1
+    assert len(world.sources("laptop", 4, 20)) == 1
 
 
 def test_rules_choose_an_uplink_while_it_can_be_used(world: UplinksWorld) -> None:

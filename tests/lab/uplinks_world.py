@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import threading
+from collections import Counter
 from ipaddress import IPv6Network
 from types import TracebackType
 from typing import Any, Self
@@ -122,6 +123,14 @@ class UplinksWorld(Lab):
     def seen(self, node: str, family: int, port: int = 7) -> str:
         """The source that the internet host sees of a new TCP connection, empty for none."""
         return ask(self.nodes[node], "tcp", ADDRESSES[family], port, timeout=1.0) or ""
+
+    def sources(self, node: str, family: int, count: int) -> Counter[str]:
+        """Uplink → how many of so many new connections of a host took it."""
+        found: Counter[str] = Counter()
+        for _ in range(count):
+            source = ask(self.nodes[node], "udp", ADDRESSES[family], timeout=5.0) or "none"
+            found[next((name for name, seen in SEEN.items() if source.startswith(seen[family])), source)] += 1
+        return found
 
 
 class Talk:
