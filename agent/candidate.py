@@ -80,6 +80,14 @@ def signature(path: Path) -> object:
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
+def orphaned(path: Path) -> bool:
+    """Whether no directory has this file any more: mounted by itself, and replaced where it came from."""
+    try:
+        return path.stat().st_nlink == 0
+    except OSError:
+        return False
+
+
 def first(place: Place, environ: Mapping[str, str], kept: Kept | None, now: float) -> tuple[Candidate, Kept, str]:
     """What a start takes, what is kept from now on, and what is wrong with the node's own file (empty: nothing).
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from agent import events as ev
-from agent.candidate import Candidate, compared, digest, read_candidate, read_own, signature
+from agent.candidate import Candidate, compared, digest, orphaned, read_candidate, read_own, signature
 from agent.config import ConfigError, Settings
 from agent.desired import Problem, Ruleset
 from agent.drivers.config_store import ConfigStore, Kept
@@ -59,6 +59,7 @@ class Configuration:
     running: Candidate
     kept: Kept
     _seen: object = None
+    _replaced: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,6 +73,9 @@ class Configuration:
         if self.kept.before is not None:
             hint = "`routerctl confirm` keeps it, `routerctl revert` goes back now"
             return (Problem("config", f"{self.kept.name} is applied and waits to be confirmed", hint),)
+        if self._replaced:
+            what = f"{self.place.config} was replaced on the host, and the new one is not seen here"
+            return (Problem("config", what, "mount its directory or write the file in place; make the container anew"),)
         if digest(self.kept.text.encode()) != self.kept.base:
             own = self.place.config
             what = "an earlier content" if self.kept.name == str(own) else self.kept.name
@@ -165,7 +169,7 @@ class Configuration:
         async with self._lock:
             if self.kept.before is not None:
                 return
-            self._seen = seen
+            self._seen, self._replaced = seen, orphaned(self.place.config)
             try:
                 changed = digest(self.place.config.read_bytes()) != self.kept.base
             except OSError:
@@ -182,14 +186,13 @@ class Configuration:
     async def _own(self) -> Outcome:
         try:
             candidate, base = read_own(self.place, self.environ)
-            outcome = await self._switch(candidate, base, None)
+            return await self._switch(candidate, base, None)
         except self.refusals as error:
             said = Status(str(error), "mend the file; what ran before runs on", self.now())
             self.loop.status["config"] = said
             log.error("configuration refused, the running one stays", error=str(error))  # noqa: TRY400 - no bug
             self.loop.emit(ev.Tick())
             return Outcome(_sentences(error))
-        return outcome
 
     async def _checked(self, candidate: Candidate) -> View:
         """Its plan, when nft and the kernel take the rules."""

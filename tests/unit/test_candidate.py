@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.candidate import digest, first
+from agent.candidate import digest, first, orphaned
 from agent.config import ConfigError
 from agent.drivers.config_store import ConfigStore, Kept
 from agent.place import Place
@@ -82,3 +82,15 @@ def test_what_is_kept_comes_back_and_a_deadline_of_another_boot_is_past(tmp_path
 def test_a_file_that_is_none_of_ours_counts_as_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     assert ConfigStore(tmp_path).load() is None
+
+
+def test_a_file_mounted_by_itself_and_replaced_on_the_host_is_known(tmp_path: Path) -> None:
+    file, other = tmp_path / "router.yaml", tmp_path / "new"
+    file.write_text("a")
+    other.write_text("b")
+    with file.open() as stream:
+        mounted = Path(f"/proc/self/fd/{stream.fileno()}")  # holds on to the file itself, as a mount does
+        assert not orphaned(mounted)
+        other.replace(file)
+        assert orphaned(mounted)
+    assert not orphaned(tmp_path / "nothing")
