@@ -74,9 +74,16 @@ def test_pppoe_gets_its_device(engine: Engine) -> None:
 
 
 def test_reference_configuration_is_mounted_unchanged(engine: Engine) -> None:
-    for name in ("kpn-demo", "dual-uplink", "home"):
+    for name, file in (("kpn-demo", "router-home"), ("dual-uplink", "router-dual"), ("home", "router-home")):
         for service in services(engine, name).values():
             mounts = {volume["target"]: volume for volume in service["volumes"]}
             mount = mounts["/etc/router/router.yaml"]
-            assert mount["source"] == f"{ROOT}/compose/router-home.yaml"
+            assert mount["source"] == f"{ROOT}/compose/{file}.yaml"
             assert mount["read_only"]
+
+
+def test_the_dual_demo_is_the_reference_but_for_the_tunnel_s_key() -> None:
+    home, dual = ((ROOT / f"compose/router-{name}.yaml").read_text().splitlines() for name in ("home", "dual"))
+    different = [(one, other) for one, other in zip(home, dual[1:], strict=True) if one != other]
+    assert len(different) == 1
+    assert all("public_key" in line for line in different[0])
