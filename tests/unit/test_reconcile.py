@@ -258,3 +258,15 @@ async def test_what_fails_in_a_quiet_moment_is_retried_and_shown_until_it_works(
     await world.loop.turn()
     assert world.loop.status["listing"].error == "radvd fell"
     assert world.loop._retry_at is not None
+
+
+async def test_who_follows_another_configuration_is_told_when_it_is_applied() -> None:
+    world = World()
+    other = asyncio.create_task(world.loop.follow(lambda _state, _now: Plan(Table(), services={"radvd": True})))
+    await asyncio.sleep(0)
+    await world.tell()
+    assert not other.done(), "nothing is applied before the first complete dump"
+    await world.tell(ev.Dump())
+    await other
+    assert world.loop.applied is not None
+    assert world.loop.applied.services == {"radvd": True}
