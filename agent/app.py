@@ -29,6 +29,7 @@ from agent.drivers.lease import read_leases
 from agent.drivers.lists import Lists
 from agent.drivers.local_time import utc_offset, watch_offset
 from agent.drivers.memory import MemoryStore
+from agent.drivers.needs import missing
 from agent.drivers.netlink import NetlinkWatcher
 from agent.drivers.nft import Nft, NftError
 from agent.drivers.passwords import PasswordsError
@@ -39,7 +40,7 @@ from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.model import State
 from agent.nodes import FIREWALL
-from agent.place import Place, bus_config, list_sources, node_info, users_file
+from agent.place import Place, bus_config, dials, list_sources, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
 from agent.status import other_configurations
@@ -211,6 +212,9 @@ class Agent:
         self._bus.describe(self._info)
         self._applier.users_file = users_file(settings, self.place.node)
         self._lists.configure(list_sources(settings, self.place.node))
+        self._needs = missing(ppp=dials(settings, self.place.node))
+        for need in self._needs:
+            log.error(need.message, hint=need.hint)
         if bus_config(settings, self.place.node) == self._bus_config:
             return ()
         return ("another bus or site: the agent takes it up when it starts again (`dinitctl restart router-agent`)",)
@@ -220,9 +224,9 @@ class Agent:
         return self._clock.now()
 
     def problems(self) -> tuple[Problem, ...]:
-        """What a person must know: of the plan, and of nodes that run with another configuration."""
+        """What a person must know: what the container lacks, of the plan, nodes that run with another configuration."""
         others = other_configurations(self.loop.state.peers, self.place.node, self._info.config_digest)
-        return (*self.loop.problems, *others, *self.configuration.problems())
+        return (*self._needs, *self.loop.problems, *others, *self.configuration.problems())
 
 
 async def run(environ: Mapping[str, str]) -> None:

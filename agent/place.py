@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from agent import __version__
-from agent.config import Settings, config_digest
+from agent.config import PppoeUplink, Settings, config_digest
 from agent.desired.lists import ListSource
 from agent.drivers.bus import BusConfig, BusTls
 from agent.model import NodeInfo
@@ -67,3 +67,8 @@ def users_file(settings: Settings, node: str) -> Path | None:
     bus = settings.bus
     ours = node == FIREWALL and bus.broker == FIREWALL and bus.users_file is not None
     return settings.path(bus.users_file) if ours and bus.users_file is not None else None
+
+
+def dials(settings: Settings, node: str) -> bool:
+    """Whether the node's uplink is a PPPoE session."""
+    return isinstance(settings.uplinks.get(node), PppoeUplink)

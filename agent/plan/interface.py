@@ -90,9 +90,11 @@ def resolve(
 def _missing(role: str, match: Match | None) -> Problem:
     if match is None or (match.name is None and match.mac is None):
         looked = f"no link is named {role}"
-        hint = f"give the container a link named {role}, or name its NIC in the configuration"
+        hint = f"in compose: `interface_name: {role}` on that network; or name its NIC in the configuration"
+    elif match.name is not None:
+        looked = f"no link is named {role} or {match.name}"
+        hint = f"in compose: `interface_name: {match.name}` on that network; or correct the name in the configuration"
     else:
-        what = f"name {match.name}" if match.name is not None else f"MAC {match.mac}"
-        looked = f"no link is named {role}, and no NIC has the {what}"
-        hint = f"attach the NIC with the {what}, or correct it in the configuration; `ip link` shows what there is"
+        looked = f"no link is named {role}, and no NIC has the MAC {match.mac}"
+        hint = f'in compose: `mac_address: "{match.mac}"` on that network; or correct the MAC in the configuration'
     return Problem(f"link/{role}", looked, hint)
