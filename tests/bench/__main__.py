@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, health, packets, prefix, reload, rules, scale, uplinks
+from tests.bench import agent, containers, health, packets, prefix, reload, rules, scale, uplinks
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -20,6 +20,13 @@ BOUNDS = {
     "agent-memory": Bound("VmRSS of either role after `prefix-storm`", worst=80),
     "agent-idle": Bound("one core, over 60 s", worst=0.5),
     "agent-ready": Bound("process start to ready", worst=1.5),
+    "compose-up": Bound("`compose up` to the client's first IPv6 answer, in the engine", worst=20),
+    "pppoe-to-packet": Bound("new PPPoE session's prefix to the first translated packet, in the VM", worst=1),
+    "containers-memory": Bound("anonymous memory of ingress and firewall containers", worst=250),
+    "restart-ingress": Bound("`docker compose restart ingress-kpn`: outage with a second uplink", worst=1.5),
+    "daemon-kill": Bound("a daemon killed: back, its neighbours untouched", worst=3),
+    "image-ingress": Bound("size, uncompressed", worst=250),
+    "image-firewall": Bound("size, uncompressed", worst=350),
     "link-loss": Bound("outage of 1 ms trains, both families, when the uplink in use loses its carrier", worst=200),
     "failback": Bound("1 ms trains while the preferred uplink returns: packets lost", worst=0),
     "renumber": Bound("outage when address and prefix of the uplink in use are replaced, no gap at the ISP", worst=100),
@@ -51,6 +58,11 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("broker-down",), health.broker_down),
     (("false-alarms",), health.false_alarms),
     (("rules-5000",), rules.rules_5000),
+    (
+        ("compose-up", "containers-memory", "restart-ingress", "daemon-kill", "image-ingress", "image-firewall"),
+        containers.containers,
+    ),
+    (("pppoe-to-packet",), containers.pppoe),
 )
 
 

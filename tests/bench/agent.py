@@ -18,7 +18,7 @@ RUNS = 30
 
 def agent_idle() -> Figure:
     """Per cent of one core over a minute, in both roles, everything running."""
-    with World(["kpn", "kpn-isp", "firewall", "laptop"]) as world:
+    with World(["kpn", "kpn-isp", "internet", "firewall", "laptop"]) as world:
         world.delegate(PREFIXES[0])
         agents = [world.agent(name) for name in ("kpn", "firewall")]
         threading.Event().wait(5.0)  # what a start brings with it is over

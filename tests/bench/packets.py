@@ -90,7 +90,7 @@ def restart_loss() -> Figure:
     with World(ONE_UPLINK) as world:
         _flowing(world)
         laptop = world.nodes["laptop"]
-        for node, service in (("kpn", "router-agent"), ("firewall", "router-agent"), ("firewall", "mosquitto")) * 3:
+        for node, service in (("kpn", "router-agent"), ("firewall", "router-agent"), ("firewall", "mosquitto")) * 10:
             with Train(laptop, INTERNET4) as train4, Train(laptop, INTERNET6) as train6:
                 train4.wait_flowing()
                 train6.wait_flowing()
