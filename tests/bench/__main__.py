@@ -92,7 +92,7 @@ def main(names: list[str]) -> int:
                 f"{entry.runs} runs{peers} ({took:.0f} s){verdict}",
                 flush=True,
             )
-    save(figures, BOUNDS)
+        save(figures, BOUNDS)  # after each: an interrupted run keeps what it has
     return 1 if missed else 0
 
 
