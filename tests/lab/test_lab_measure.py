@@ -90,8 +90,9 @@ def test_a_train_measures_a_gap(lab: Lab) -> None:
         train.wait_flowing()
     (gap,) = train.result.gaps
     assert len(train.result.lost) == gap.packets >= 100
-    assert opened - closed <= gap.seconds <= opened - closed + 0.2
-    assert closed - 0.1 <= gap.time <= closed
+    # The stamps are taken beside the changes: the first packet lost may be sent just after `closed` was read.
+    assert opened - closed - 0.1 <= gap.seconds <= opened - closed + 0.5
+    assert closed - 0.5 <= gap.time <= closed + 0.1
 
 
 @pytest.mark.lab

@@ -158,7 +158,7 @@ def test_dinitctl_speaks_and_exits_as_the_real_one(stand_in: StandIn) -> None:
         boot="type = internal\nwaits-for: upper\n",
         lower=SLEEPER,
         upper=SLEEPER + "depends-on: lower\n",
-        extra="type = process\ncommand = sh -c \"trap 'echo hup' HUP; while :; do sleep 0.01; done\"\n"
+        extra="type = process\ncommand = sh -c \"trap 'echo hup' HUP; echo trapped; while :; do sleep 0.01; done\"\n"
         "options: shares-console\n",
         broken="type = scripted\ncommand = false\n",
     )
@@ -188,6 +188,8 @@ def test_dinitctl_speaks_and_exits_as_the_real_one(stand_in: StandIn) -> None:
     before = services.pid("extra")
     assert ctl("restart", "extra") == (0, "Service 'extra' stopped.\nService 'extra' started.\n")
     assert services.pid("extra") not in {before, None}
+    # Before its trap is set the shell would die of the signal.
+    wait_for(lambda: services.log("extra").count("trapped") == 2, 10, "the second life of extra")
     assert ctl("signal", "HUP", "extra")[0] == 0
     wait_for(lambda: "hup" in services.log("extra"), 5)
     assert ctl("signal", "NOISE", "extra")[0] == 1
