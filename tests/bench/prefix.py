@@ -45,11 +45,16 @@ def prefix_to_rule() -> Figure:
 
 
 def _acts(world: World) -> bool:
-    """Whether the shell hook listens: only a prefix tells."""
+    """Whether the shell hook listens: only a prefix tells, and it takes its time."""
+    kpn = world.nodes["kpn"]
     world.delegate(PREFIXES[0])
-    acted = "2001:db8:a100" in world.nodes["kpn"].output(["nft", "list", "chain", "ip6", "byhook", "npt"])
-    world.withdraw(PREFIXES[0])
-    return acted
+    try:
+        wait_for(lambda: "2001:db8:a100" in kpn.output(["nft", "list", "chain", "ip6", "byhook", "npt"]), 0.3)
+    except AssertionError:
+        return False
+    finally:
+        world.withdraw(PREFIXES[0])
+    return True
 
 
 def _toggle(world: World, routes: Stamps, rules: Stamps) -> list[float]:
