@@ -90,10 +90,10 @@ class Agent:
         self._configure(settings)
         self.loop = Reconciler(
             plan=start.candidate.planner,
-            steps=self._applier.steps(chooses=place.node == FIREWALL),
+            steps=self._applier.steps(),
             clock=self._clock,
             on_ready=partial(notify_ready, environ),
-            essential=frozenset({"route", "nft"} if place.node == FIREWALL else {"nft"}),
+            essential=frozenset({"nft"}),
             errors=(
                 PartError,
                 BusError,

@@ -7,7 +7,7 @@ end, then old routes away, then daemon files, then publish: only what was applie
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.desired import Plan, Problem, Publication, Ruleset, Table
@@ -20,14 +20,12 @@ from agent.drivers.passwords import write_passwords
 from agent.drivers.reset import Resetter
 from agent.drivers.route import RouteDriver, Wanted
 from agent.drivers.sysctl import Sysctl
+from agent.hold import hold, unrouted
 from agent.model import Memory
-from agent.reconcile import Context, Status, Step
+from agent.reconcile import Context, PartError, Status, Step
 from agent.render import render_file, render_ruleset
 from agent.render.nft_ended import render_ended
 from agent.status import fingerprint, publications
-
-# The elements that send a network's traffic to an uplink. They do not move while a route is missing.
-MOVERS = ("choice4", "choice6")
 
 
 async def _nothing() -> None:
@@ -57,16 +55,16 @@ class Applier:
     _table: Table | None = None
     _ruleset: Ruleset = Ruleset("")
     _applied: Ruleset | None = None
+    _held: bool = False
     _facts: tuple[Publication, ...] = ()
     _statuses: tuple[Publication, ...] = ()
 
-    def steps(self, *, chooses: bool) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Step, ...]:
         """In order. The part names are those of `status/<part>` and `routerctl status`.
 
-        `chooses`: this node sends traffic to uplinks by its routes (the firewall). Elsewhere a route that cannot be set
-        (another's stands in its place) does not keep rules and facts from following the uplink.
+        A route that cannot be set holds back what would move traffic there (`agent.hold`), and nothing else.
         """
-        moved = frozenset({"route", "nft"}) if chooses else frozenset({"nft"})
+        moved = frozenset({"nft"})
         return (
             Step("close", self._close),
             # First: an address of IPv6 is refused on a link that a container engine made with disable_ipv6.
@@ -74,12 +72,13 @@ class Applier:
             Step("route", self._add),
             Step("nft", self._move),
             Step("probe", self._probe, inputs=lambda context: (context.plan.probes, context.plan.watch)),
-            Step("flows", self._end_flows, needs=moved, inputs=lambda context: context.plan.flows),
+            Step("flows", self._end_flows, needs=moved, inputs=lambda context: (context.plan.flows, self._held)),
             Step("old-routes", self._remove, needs=frozenset({"route", "nft"})),
             Step("broker", self._broker, inputs=lambda _: self.users_file),
             Step("daemons", self._daemons, inputs=lambda context: (context.plan.files, context.plan.services)),
-            Step("memory", self._remember, inputs=lambda context: context.plan.memory),
             Step("bus", self._publish, needs=moved),
+            # Last: it waits for the disk.
+            Step("memory", self._remember, inputs=lambda context: context.plan.memory),
             Step("listing", self._settle, once_quiet=True),
             Step("daemons", self._prove, once_quiet=True),
             Step("peers", self._keep_peers, once_quiet=True),
@@ -118,8 +117,8 @@ class Applier:
     async def _move(self, context: Context) -> None:
         target = self._ruleset
         if "route" in context.failed and self._applied is not None:
-            held = {name: self._applied.elements.get(name, {}) for name in MOVERS if name in target.elements}
-            target = replace(target, elements={**target.elements, **held})
+            target = hold(target, self._applied, unrouted(context.plan, context.state))
+        self._held = target != self._ruleset
         await self.nft.apply(target)
         self._applied = target
 
@@ -128,6 +127,8 @@ class Applier:
 
     async def _end_flows(self, context: Context) -> None:
         """What still arrives of the connections that end is rejected from before they do; then hosts are told."""
+        if self._held:
+            raise PartError("connections stay as they are until the routes of their new uplink can be set")
         ended = await self.conntrack.tcp(context.plan.flows)
         try:
             if ended:
@@ -157,7 +158,8 @@ class Applier:
         self.store.save(context.plan.memory)
 
     async def _publish(self, context: Context) -> None:
-        self._facts = context.plan.facts
+        if not self._held:
+            self._facts = context.plan.facts  # what was applied, never a wish
         await self.bus.publish((*self._facts, *self._statuses))
 
     async def _publish_status(self, context: Context) -> None:

@@ -22,6 +22,7 @@ from agent.plan_diff import Change, View
 from agent.reconcile import Reconciler, Status
 
 EVERY = 2.0
+AGAIN = 5.0  # seconds between two tries to go back
 _SAME = (
     "the router runs this already (a changed file is applied by itself), so there is nothing to go back to: "
     "edit a copy and `routerctl apply --confirm 60s COPY`"
@@ -140,11 +141,13 @@ class Configuration:
             except self.refusals as error:
                 # It ran before: only what lies outside of it (a list, a device) can have changed.
                 log.error("cannot go back", error=str(error))  # noqa: TRY400 - no bug
-                self._keep(replace(self.kept, before=None, before_name="", deadline=None))
+                # It is tried again: the way back must not be lost to a full disk of a moment.
+                self._keep(replace(self.kept, deadline=self.now() + AGAIN))
                 return Outcome(_sentences(error))
 
     async def watch(self) -> None:
         """Look at the file and at the clock, for ever."""
+        self._keep(self.kept)  # what this start took is the last good one of the next
         while True:
             self._wake.clear()
             try:

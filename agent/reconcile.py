@@ -227,6 +227,8 @@ class Reconciler:
     def _timeout(self) -> float | None:
         if not self.queue.empty():
             return 0
+        if not self.state.synced:
+            return None  # only a dump can begin it
         now = self.clock.now()
         waits = [max(moment - now, 0.0) for moment in self._moments() if moment is not None]
         return min([*waits, QUIET] if self._unsettled else waits)

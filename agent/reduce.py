@@ -174,8 +174,11 @@ def _withdrawn(state: State, node: str, topic: str) -> State:
     peer = state.peers.get(node)
     if peer is None:
         return state
-    if topic.startswith("uplink/prefix/") and topic.rpartition("/")[2].isdigit():
-        peer = replace(peer, delegations=_without(peer.delegations, int(topic.rpartition("/")[2])))
+    if topic.startswith("uplink/prefix/"):
+        # Compared as text: a topic is anybody's, and int() is not for what isdigit() lets pass.
+        length = topic.removeprefix("uplink/prefix/")
+        left = {known: delegation for known, delegation in peer.delegations.items() if str(known) != length}
+        peer = replace(peer, delegations=MappingProxyType(left))
     elif topic in _PEER_FIELDS:
         # mypy cannot see that the names are those of Peer
         peer = replace(peer, **{_PEER_FIELDS[topic]: None})  # type: ignore[arg-type]

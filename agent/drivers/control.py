@@ -8,11 +8,16 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import structlog
+
 # A configuration of thousands of rules travels in one line.
 REQUEST_LIMIT = 4 * 1024 * 1024
 TIMEOUT = 5.0
 
 Handler = Callable[[dict[str, object]], Awaitable[dict[str, object]]]
+
+
+log = structlog.get_logger(__name__)
 
 
 class ControlError(Exception):
@@ -30,6 +35,9 @@ async def serve(path: Path, handler: Handler) -> None:
             reply = await handler(request) if known else {"error": "request not understood: not a JSON object"}
         except (TimeoutError, ValueError) as error:
             reply = {"error": f"request not understood: {error}"}
+        except Exception as error:
+            log.exception("command failed")
+            reply = {"error": f"the agent failed at it: {type(error).__name__}; its log says more"}
         try:
             writer.write(json.dumps(reply).encode() + b"\n")
             await writer.drain()

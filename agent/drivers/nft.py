@@ -19,6 +19,8 @@ import nftables
 from agent.desired import Ruleset
 
 TABLE = "inet router"
+# Address lists: a rule may drop by them, so taking an element away opens. They change in the one transaction only.
+LISTS = ("list4_", "list6_")
 _FLOWTABLE = "table inet router_probe { flowtable f { hook ingress priority filter; devices = { lo }; }; }"
 _FLOWS_END = (6, 4)
 # nft reads one command at a time; a command of this many elements keeps its memory small, the transaction is still one.
@@ -121,6 +123,7 @@ class Nft:
         gone = {
             name: {key: value for key, value in held.items() if key not in target.elements.get(name, {})}
             for name, held in applied.elements.items()
+            if not name.startswith(LISTS)
         }
         script = "\n".join(line for name, keys in gone.items() for line in _deletions(name, keys))
         if not script:
@@ -131,7 +134,7 @@ class Nft:
             self.forget()
             return
         left = {
-            name: {key: value for key, value in held.items() if key not in gone[name]}
+            name: {key: value for key, value in held.items() if key not in gone.get(name, {})}
             for name, held in applied.elements.items()
         }
         self._applied, self._listing = Ruleset(applied.skeleton, left, applied.chains), None

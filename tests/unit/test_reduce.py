@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Interface, IPv6Network, ip_address, ip_interface, ip_network
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -131,3 +132,9 @@ def test_what_the_bus_said_is_newer_than_what_was_written_down() -> None:
     old = fold([ev.FactReceived("kpn", "state", NodeState("ready", "old"))]).peers
     state = reduce(state, ev.Remembered(state.memory, tuple(old.items())), 0.0)
     assert state.peers["kpn"].state == NodeState("ready", "new")
+
+
+@pytest.mark.parametrize("length", ["²", "", "-1", "9" * 5000, "48/x"])
+def test_a_withdrawal_of_nonsense_changes_nothing(length: str) -> None:
+    state = fold([ev.FactReceived("kpn", "uplink/prefix/48", Delegation(IPv6Network("2001:db8::/48")))])
+    assert reduce(state, ev.FactWithdrawn("kpn", f"uplink/prefix/{length}"), 0.0) == state
