@@ -46,7 +46,7 @@ class _Asked:
 class Watcher:
     """`apply` says whom to ask, at any time; `run` asks for ever.
 
-    A tick comes ten times a second on an idle router, so it does little: a timer instead of a task, one packet made
+    A tick comes seven times a second on an idle router, so it does little: a timer instead of a task, one packet made
     once, nothing built while nothing changes.
     """
 
