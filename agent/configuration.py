@@ -224,12 +224,13 @@ class Configuration:
         if confirm is None:
             self._keep(kept)
         changed = compared(before, self.loop.applied, self.loop.state)
-        failing = tuple(sorted(self._failing() - failed))
+        # By part: the same failure may find other words meanwhile.
+        failing = tuple(f"{part}: {error}" for part, error in sorted(self._failing().items()) if part not in failed)
         log.info("configuration applied", name=candidate.name, changes=[change.summary for change in changed])
         return Outcome(changes=changed, notes=notes, failing=failing)
 
-    def _failing(self) -> set[str]:
-        return {f"{part}: {status.error}" for part, status in self.loop.status.items() if status.error}
+    def _failing(self) -> dict[str, str]:
+        return {part: status.error for part, status in self.loop.status.items() if status.error}
 
     def _keep(self, kept: Kept) -> None:
         self.kept = kept
