@@ -156,7 +156,7 @@ def cases() -> dict[str, Case]:
             },
             lists={
                 "blocked": ListContent((ip_network("192.0.2.66"), ip_network("2001:db8:bad::/48"))),
-                "updates": ListContent((ip_network("203.0.113.80"),), "security.debian.org does not resolve"),
+                "updates": ListContent((ip_network("203.0.113.80"),), "security.example.org does not resolve"),
             },
         ),
         "hoster": Case(HOSTER, links("dmz", "vms", "lan"), {"hetzner": hetzner()}),

@@ -77,7 +77,9 @@ def _mirror() -> str:
     """The Debian mirror that this machine uses itself."""
     argv = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Label: Debian"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return (done.stdout.split() or ["http://deb.debian.org/debian"])[0]
+    if not done.stdout.split():
+        raise MissingError("apt knows no mirror of Debian: run `apt-get update`, or mend its sources")
+    return done.stdout.split()[0]
 
 
 def _apt_options() -> list[str]:
