@@ -70,6 +70,7 @@ def main() -> int:
     try:
         with Lab() as lab:
             story.say("two ISPs, two ingresses, a firewall and four hosts stand in namespaces")
+            story.say("their daemons start: Kea, radvd, mosquitto, dhcpcd, the agents")
             lab.start()
             tell(lab, story)
     except LabError as error:
@@ -101,6 +102,7 @@ def tell(lab: Lab, story: Story) -> None:
 def uplinks(lab: Lab, story: Story) -> None:
     """Chapter 1."""
     story.chapter("1. Two ISPs come up")
+    story.say("waiting for leases, prefixes and duplicate address detection")
     story.check("kpn delegates a /48", lambda: _facts(lab, "kpn", KPN_PREFIX, "1:1"))
     story.check("kpn's IPv4 address", lambda: _facts(lab, "kpn", KPN4, "IPv4"))
     story.check("odido's IPv4 address", lambda: _facts(lab, "odido", ODIDO4, "IPv4"))
@@ -157,6 +159,7 @@ def renumber(lab: Lab, story: Story) -> None:
     bits = IPv6Network(KPN_NEXT_PREFIX).network_address.packed[:6].hex()
     with Train(lab.nodes["laptop"], INTERNET6) as train, rtnetlink(lab.nodes["kpn"], RTMGRP_IPV6_ROUTE) as routes:
         train.wait_flowing()
+        story.say("waiting for the client's next Renew, up to 2 s")
         change = time.monotonic()
         lab.isp["kpn"].delegate(KPN_NEXT_PREFIX)
         known = routes.first(lambda line: line.startswith(f"{RTM_NEWROUTE} ") and bits in line, 15, "the new prefix")
@@ -188,6 +191,7 @@ def failover(lab: Lab, story: Story) -> None:
                     f"traffic moved to odido, {name}", f"after {(first.time - down) * 1000:.0f} ms: {first.source}"
                 )
         lab.isp["kpn"].link_up()
+        story.say("its link is up again; waiting for leases, the verified path and the hold-down of 2 s")
         up = time.monotonic()
         for family, address, source in (("IPv4", INTERNET4, KPN4), ("IPv6", INTERNET6, _net(KPN_NEXT_PREFIX))):
             story.check(f"new {family} connections are back on kpn", lambda a=address, s=source: _reach(lab, a, s))  # type: ignore[misc]
