@@ -12,7 +12,6 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -24,7 +23,6 @@ IPV6: Final = struct.Struct("!IHBB16s16s")
 TCP: Final = struct.Struct("!HHIIBBHHH")
 SYN: Final = 0x02
 HOP_LIMIT: Final = 64
-_WORKER: Final = ThreadPoolExecutor(1, thread_name_prefix="reset")
 # Any sequence number is answered, inside the window or not.
 SEQUENCE: Final = 0x5EED5EED
 FAMILY: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
@@ -50,7 +48,7 @@ class Resetter:
         if not flows:
             return 0
         try:
-            return await asyncio.get_running_loop().run_in_executor(_WORKER, partial(_provoke, flows))
+            return await asyncio.get_running_loop().run_in_executor(None, partial(_provoke, flows))
         except PermissionError as error:
             hint = "give the container NET_RAW (compose: cap_add: [NET_RAW])"
             raise ResetError(f"reset connections: {error}", hint) from error

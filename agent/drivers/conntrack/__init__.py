@@ -13,7 +13,6 @@ import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_address
 from typing import Final
@@ -68,10 +67,6 @@ HINTS: Final = {
 }
 
 
-# A thread of its own: the common ones may all wait for a dead DNS server just when an uplink fails.
-_WORKER: Final = ThreadPoolExecutor(1, thread_name_prefix="conntrack")
-
-
 class ConntrackError(Exception):
     """Connections could not be ended; `hint` says how to mend it."""
 
@@ -95,7 +90,7 @@ class Conntrack:
             if flow.mark is None and not _by_address(flow):
                 raise ConntrackError(f"{flow} would end every connection")
         try:
-            return await asyncio.get_running_loop().run_in_executor(_WORKER, partial(_end, flows))
+            return await asyncio.get_running_loop().run_in_executor(None, partial(_end, flows))
         except OSError as error:
             raise ConntrackError(f"end connections: {error}", HINTS.get(error.errno or 0, "")) from error
 
@@ -105,7 +100,7 @@ class Conntrack:
         if not told:
             return ()
         try:
-            return await asyncio.get_running_loop().run_in_executor(_WORKER, partial(_tcp, told))
+            return await asyncio.get_running_loop().run_in_executor(None, partial(_tcp, told))
         except OSError as error:
             raise ConntrackError(f"look up connections: {error}", HINTS.get(error.errno or 0, "")) from error
 
