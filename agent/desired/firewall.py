@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal, TypeAlias
 
-from agent.desired import Document, Table
+from agent.desired import Table
+from agent.desired.advertise import AdvertisedPrefix, RadvdConfig, RadvdInterface  # noqa: F401  # until all have moved
+from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation  # noqa: F401
 from agent.model import Family, IPNetwork
 
 Action: TypeAlias = Literal["accept", "drop", "reject"]
+FIREWALL_LINK_LOCAL = IPv6Interface("fe80::1/64")
 INTERNET = "internet"
 FIREWALL = "firewall"
 # Bits of packet and connection marks above the uplink's number (mask 0xff). PINNED: the connection has no other uplink
@@ -184,86 +187,3 @@ class FirewallTable(Table):
     steered4: tuple[tuple[str, Steer, int], ...] = ()
     steered6: tuple[tuple[str, Steer, int], ...] = ()
     balances: tuple[Balance, ...] = ()
-
-
-# --- radvd --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AdvertisedPrefix:
-    """A prefix information option (RFC 4861 section 4.6.2), lifetimes in seconds."""
-
-    prefix: IPv6Network
-    preferred: int
-    valid: int
-
-
-@dataclass(frozen=True, slots=True)
-class RadvdInterface:
-    """Advertisements on one link. `lifetime`: router lifetime in seconds, 0 for no default router (RFC 4861).
-
-    `routes`: route information (RFC 4191). `dns`, `search`: RDNSS and DNSSL (RFC 8106). `source`: the link-local
-    address to speak from, None for the kernel's choice.
-    """
-
-    device: str
-    lifetime: int
-    prefixes: tuple[AdvertisedPrefix, ...] = ()
-    routes: tuple[IPv6Network, ...] = ()
-    dns: tuple[IPv6Address, ...] = ()
-    search: tuple[str, ...] = ()
-    mtu: int | None = None
-    source: IPv6Address | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RadvdConfig(Document):
-    """radvd.conf."""
-
-    interfaces: tuple[RadvdInterface, ...]
-
-
-# --- Kea ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """An address kept for a client, known by its MAC or by its DHCP client id (text; type 0, RFC 2132 9.14)."""
-
-    address: IPv4Address
-    mac: str = ""
-    client_id: str = ""
-    hostname: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Dhcp4Subnet:
-    """DHCPv4 on one network. `pool`: first and last. `router` None: no option 3. `lease` in seconds.
-
-    `routes`: (network, next hop) of option 121 (RFC 3442). `number` is Kea's subnet id: it stays, leases refer to it.
-    `index`: the device's ifindex. A device that is made anew under its name needs a new socket, so a reload.
-    """
-
-    number: int
-    device: str
-    network: IPv4Network
-    pool: tuple[IPv4Address, IPv4Address]
-    lease: int
-    router: IPv4Address | None = None
-    dns: tuple[IPv4Address, ...] = ()
-    domain: str = ""
-    routes: tuple[tuple[IPv4Network, IPv4Address], ...] = ()
-    reservations: tuple[Reservation, ...] = ()
-    index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class KeaDhcp4Config(Document):
-    """kea-dhcp4.conf."""
-
-    subnets: tuple[Dhcp4Subnet, ...]
-    state: str = "/var/lib/router/kea"
-    run: str = "/run/kea"
-
-
-FIREWALL_LINK_LOCAL = IPv6Interface("fe80::1/64")

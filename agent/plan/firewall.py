@@ -9,7 +9,8 @@ from types import MappingProxyType
 
 from agent.config.settings import FIREWALL, INTERNET, Settings
 from agent.desired import Document, Plan, Problem, Publication, WantedAddress
-from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, KeaDhcp4Config, Steer
+from agent.desired.dhcp4 import KeaDhcp4Config
+from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, Steer
 from agent.desired.log import UlogdConfig
 from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
 from agent.plan import firewall_routes, firewall_services, flows, forwards, lists, marks, networks, rules

@@ -7,15 +7,9 @@ from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 from agent.config.settings import Settings
-from agent.desired.firewall import (
-    FIREWALL_LINK_LOCAL,
-    AdvertisedPrefix,
-    Dhcp4Subnet,
-    KeaDhcp4Config,
-    RadvdConfig,
-    RadvdInterface,
-    Reservation,
-)
+from agent.desired.advertise import AdvertisedPrefix, RadvdConfig, RadvdInterface
+from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation
+from agent.desired.firewall import FIREWALL_LINK_LOCAL
 from agent.model import Choice, Link
 from agent.plan.choice import Order
 from agent.plan.firewall_claims import reserved

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from agent.desired import ConfigFile, Document, Ruleset, Table
+from agent.desired.advertise import RadvdConfig
 from agent.desired.broker import MosquittoAcl, MosquittoConfig
-from agent.desired.firewall import FirewallTable, KeaDhcp4Config, RadvdConfig
+from agent.desired.dhcp4 import KeaDhcp4Config
+from agent.desired.firewall import FirewallTable
 from agent.desired.ingress import DhcpcdConfig, IngressTable, PppPeer, PppSecrets, WireguardConfig
 from agent.desired.log import UlogdConfig
 from agent.render.dhcpcd import render_dhcpcd

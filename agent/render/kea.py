@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from agent.desired import ConfigFile
-from agent.desired.firewall import Dhcp4Subnet, KeaDhcp4Config, Reservation
+from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation
 
 CLASSLESS_ROUTES = 121
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.desired import ConfigFile
-from agent.desired.firewall import RadvdConfig, RadvdInterface
+from agent.desired.advertise import RadvdConfig, RadvdInterface
 
 # RFC 4861 section 6.2.1: MaxRtrAdvInterval and a third of it. RFC 8106 section 5.1: DNS lifetimes of three intervals,
 # so that two lost advertisements harm nobody; RFC 8319 allows more, which would keep a dead resolver longer.

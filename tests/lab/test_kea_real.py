@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import pytest
 
-from agent.desired.firewall import Dhcp4Subnet, KeaDhcp4Config, Reservation
+from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation
 from agent.render.kea import render_kea_dhcp4
 from tests.lab.netns import Namespace, netns
 from tests.lab.wait import wait_for

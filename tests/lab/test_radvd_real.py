@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.desired.firewall import AdvertisedPrefix, RadvdConfig, RadvdInterface
+from agent.desired.advertise import AdvertisedPrefix, RadvdConfig, RadvdInterface
 from agent.render.radvd import render_radvd
 from tests.lab.netns import Namespace, netns
 from tests.lab.wait import wait_for

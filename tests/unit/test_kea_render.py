@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.desired.firewall import Dhcp4Subnet, KeaDhcp4Config, Reservation
+from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation
 from agent.render.kea import classless_routes, render_kea_dhcp4
 
 networks = st.builds(

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.desired import FlowEnd, Plan
-from agent.desired.firewall import FirewallTable, KeaDhcp4Config, RadvdConfig
+from agent.desired.advertise import RadvdConfig
+from agent.desired.dhcp4 import KeaDhcp4Config
+from agent.desired.firewall import FirewallTable
 from agent.model import FamilyHealth, Memory, NodeState, Peer, State, UplinkHealth, UplinkIPv6
 from agent.plan.firewall import plan_firewall
 from agent.plan.networks import LAST_METRIC

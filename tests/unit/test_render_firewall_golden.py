@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.desired import Plan, Ruleset
-from agent.desired.firewall import KeaDhcp4Config, RadvdConfig
+from agent.desired.advertise import RadvdConfig
+from agent.desired.dhcp4 import KeaDhcp4Config
 from agent.plan.firewall import plan_firewall
 from agent.render import render_file, render_ruleset
 from tests.golden.firewall_cases import NOW, Case, cases
