@@ -51,5 +51,13 @@ async def _run(directory: Path, name: str) -> int:
     return 0
 
 
+def _as_process_1() -> None:
+    """Ignore nothing: a container begins so, and a shell cannot trap what was ignored before it (`nohup make test`)."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
 if __name__ == "__main__":
+    _as_process_1()
     sys.exit(asyncio.run(_run(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "boot")))
