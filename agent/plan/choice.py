@@ -159,6 +159,7 @@ def choices(
     """The choice of each network, in the order of the configuration, and what is to be remembered of it."""
     by_network = any(uplink.mode6 == "networks" for uplink in uplinks.values())
     known: dict[tuple[object, ...], FamilyChoice] = {}
+    dated: dict[tuple[object, ...], FamilyChoice] = {}
     result, selections = [], {}
     for name, order in found.items():
         chosen: dict[Family, FamilyChoice] = {4: NONE4, 6: NONE6}
@@ -173,8 +174,10 @@ def choices(
             same = (order.number, family, prefix if by_network else None, used, order.manual)
             if same not in known:
                 known[same] = choose(order.places, uplinks, family, prefix, outlook, used, manual=order.manual)
-            selections[place] = _selection(before, known[same], now)
-            chosen[family] = replace(known[same], since=selections[place].since)
+            selection = selections[place] = _selection(before, known[same], now)
+            if (*same, selection.since) not in dated:
+                dated[*same, selection.since] = replace(known[same], since=selection.since)
+            chosen[family] = dated[*same, selection.since]
         result.append(Choice(name, chosen[4], chosen[6]))
     return tuple(result), MappingProxyType(selections)
 

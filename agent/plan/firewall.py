@@ -18,22 +18,8 @@ from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
 from agent.plan.firewall_uplinks import UplinkView, views
 from agent.plan.interface import Role
+from agent.plan.same import Same
 from agent.plan.standing import FAMILIES, Outlook, outlook, standings
-
-
-class _Same:
-    """Settings as the key of a cache: by identity, since they are frozen and cost much to hash."""
-
-    __slots__ = ("settings",)
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.settings is self.settings
-
-    def __hash__(self) -> int:
-        return id(self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +41,14 @@ class _Static:
 
 @lru_cache(maxsize=8)
 def _static(  # noqa: PLR0917 - together they are the key of the cache
-    same: _Same,
+    same: Same[Settings],
     links: tuple[tuple[str, Link], ...],
     devices: tuple[tuple[str, str], ...],
     closed: tuple[str, ...],
     marked: tuple[tuple[str, int], ...],
     utc_offset: int,
 ) -> _Static:
-    settings, found = same.settings, dict(links)
+    settings, found = same.value, dict(links)
     policy = rules.policy(settings, dict(devices), closed, utc_offset)
     steers = ((pair.source, rule.steer) for pair in policy.pairs for rule in pair.rules if rule.steer is not None)
     return _Static(
@@ -144,7 +130,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     dmz = links.get(settings.transit_name or "")
     marked, problems = marks.allocate(state.memory.marks, settings.uplinks_by_priority())
     static = _static(
-        _Same(settings),
+        Same(settings),
         tuple(links.items()),
         tuple(devices.items()),
         _closed(roles),

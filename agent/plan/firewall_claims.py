@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
@@ -48,9 +49,10 @@ class Claims:
         self.refused: list[Problem] = []
         # Ranges as numbers: `overlaps` of ipaddress takes microseconds, and a plan asks thousands of times.
         internal4 = ((n, net.ipv4.network) for n, net in settings.networks.items() if net.ipv4 is not None)
-        self._internal4 = [(*_range(network), name) for name, network in internal4]
+        self._internal4 = sorted((*_range(network), name) for name, network in internal4)
         self._transit = settings.transit
         self._reserved = reserved(settings, {name: mark for name, mark in marks.items() if name in settings.uplinks})
+        self._keeper = {address: name for name, address in self._reserved.items()}
         self._configured = {
             name: trunk.mac
             for name, uplink in settings.uplinks.items()
@@ -143,8 +145,8 @@ class Claims:
                 f"its ingress says it has {address} on the DMZ, which is the firewall's: not used",
                 "let the ingress take its DMZ address by DHCP",
             )
-        keeper = next((other for other, kept in self._reserved.items() if kept == address and other != name), None)
-        if keeper is not None and self._claimed.get(keeper) == address:
+        keeper = self._keeper.get(address, name)
+        if keeper != name and self._claimed.get(keeper) == address:
             return self._refuse(
                 name,
                 f"its ingress says it has {address} on the DMZ, which is kept for {keeper}: not used",
@@ -160,13 +162,20 @@ class Claims:
             )
         return self._first(name, "the address", address)
 
+    def _network(self, first: int, last: int) -> str:
+        """The network of ours that a range of IPv4 addresses overlaps, empty for none. Ours do not overlap."""
+        place = bisect_right(self._internal4, last, key=lambda held: held[0])
+        if not place or self._internal4[place - 1][1] < first:
+            return ""
+        return f"network {self._internal4[place - 1][2]}"
+
     def outside(self, name: str, prefix: IPNetwork) -> bool:
         """An outside address or prefix: not of the plan, not another uplink's."""
         first, last = _range(prefix)
         if isinstance(prefix, IPv6Network):
             inside = "site.prefix" if prefix.overlaps(self.site) else ""
         else:
-            inside = next((f"network {n}" for start, end, n in self._internal4 if start <= last and first <= end), "")
+            inside = self._network(first, last)
         if inside:
             return self._refuse(
                 name,

@@ -7,13 +7,16 @@ uplink's). An ingress whose agent is `lost` still forwards: only its link, its a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
+from types import MappingProxyType
 
 from agent.config.settings import Settings
 from agent.desired import Problem
 from agent.model import Deadline, Family, FamilyHealth, IPAddress, Link, Peer, Reach, Reachability, State
 from agent.plan.firewall_claims import Claims, Member
+from agent.plan.same import Same
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,21 +126,30 @@ def _failed(health: FamilyHealth | None, reach: Reachability) -> str:
     return _UNREACHED.get(reach, "")
 
 
-def _external4(peer: Peer, now: float) -> Iterator[IPv4Network]:
-    if peer.ipv4 is not None and not _expired(peer.ipv4.valid_until, now):
-        yield IPv4Network(peer.ipv4.address.ip)
-
-
-def _external6(peer: Peer, now: float, site: IPv6Network) -> Iterator[IPv6Network]:
+@lru_cache(maxsize=256)
+def _external(said: Same[Peer], site: IPv6Network) -> tuple[tuple[IPv4Network, ...], tuple[IPv6Network, ...]]:
     """An uplink's addresses and prefixes. Those inside the plan are the identity (hoster): nothing is outside there."""
+    peer = said.value
     found: list[IPv6Network] = []
-    if peer.ipv6 is not None and not _expired(peer.ipv6.valid_until, now):
+    if peer.ipv6 is not None:
         found += [IPv6Network(address.ip) for address in peer.ipv6.addresses]
         found += [mapping.external for mapping in peer.ipv6.mappings]
         found += [IPv6Network(peer.ipv6.nat66)] if peer.ipv6.nat66 is not None else []
-    found += [d.prefix for d in peer.delegations.values() if not _expired(d.valid_until, now)]
+    found += [delegation.prefix for delegation in peer.delegations.values()]
     routed = peer.ipv6 is not None and peer.ipv6.mode == "routed"
-    yield from (prefix for prefix in found if not (routed and prefix.subnet_of(site)))
+    found6 = collapse_addresses(prefix for prefix in found if not (routed and prefix.subnet_of(site)))
+    return () if peer.ipv4 is None else (IPv4Network(peer.ipv4.address.ip),), tuple(found6)
+
+
+def _in_force(peer: Peer, now: float) -> Peer:
+    """Without the facts that have expired; the same object where none has."""
+    gone4 = peer.ipv4 is not None and _expired(peer.ipv4.valid_until, now)
+    gone6 = peer.ipv6 is not None and _expired(peer.ipv6.valid_until, now)
+    old = [length for length, found in peer.delegations.items() if _expired(found.valid_until, now)]
+    if not (gone4 or gone6 or old):
+        return peer
+    left = MappingProxyType({length: found for length, found in peer.delegations.items() if length not in old})
+    return replace(peer, ipv4=None if gone4 else peer.ipv4, ipv6=None if gone6 else peer.ipv6, delegations=left)
 
 
 def _worse(health: FamilyHealth | None) -> str:
@@ -153,8 +165,8 @@ def _view(name: str, mark: int, state: State, now: float, claims: Claims) -> Upl
     unreachable6 = _unreachable(peer, member.link_local) or _no_ipv6(peer, now)
     health4, health6 = _health(peer, now)
     ipv6 = peer.ipv6 if not _no_ipv6(peer, now) else None
-    external4 = tuple(n for n in _external4(peer, now) if claims.outside(name, n))
-    wanted6 = collapse_addresses(_external6(peer, now, claims.site))
+    wanted4, wanted6 = _external(Same(_in_force(peer, now)), claims.site)
+    external4 = tuple(n for n in wanted4 if claims.outside(name, n))
     external6 = tuple(n for n in wanted6 if claims.outside(name, n))
     return UplinkView(
         name=name,

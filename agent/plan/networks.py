@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
+from types import MappingProxyType
 
 from agent.config.settings import Settings
 from agent.desired import WantedAddress, WantedLink
 from agent.desired.firewall import FIREWALL_LINK_LOCAL
 from agent.model import Link, Route, State
 from agent.plan.interface import Role, resolve
+from agent.plan.same import Same
 
 # The highest metric: any other route wins. Without it a packet to an unused subnet goes to an ingress and back.
 LAST_METRIC = 4294967295
@@ -53,20 +57,25 @@ def device_sysctls(device: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-def roles(settings: Settings, state: State) -> dict[str, Role]:
+def roles(settings: Settings, state: State) -> Mapping[str, Role]:
     """Network → the link that plays it.
 
     The trunk carries the networks that have a `vlan`; where the transit network has none, the trunk is the DMZ itself.
     """
-    found = {}
-    for name, network in settings.networks.items():
+    return _roles(Same(settings), Same(state.links))
+
+
+@lru_cache(maxsize=4)
+def _roles(settings: Same[Settings], links: Same[Mapping[int, Link]]) -> Mapping[str, Role]:
+    found, state = {}, State(links=links.value)
+    for name, network in settings.value.networks.items():
         on_trunk = network.vlan is not None or network.transit
-        match = network.interface or (settings.firewall.trunk if on_trunk else None)
+        match = network.interface or (settings.value.firewall.trunk if on_trunk else None)
         found[name] = resolve(state, name, match, vlan=network.vlan)
-    return found
+    return MappingProxyType(found)
 
 
-def wanted_links(found: dict[str, Role]) -> tuple[WantedLink, ...]:
+def wanted_links(found: Mapping[str, Role]) -> tuple[WantedLink, ...]:
     """All links to make or hold, each once, a trunk before its VLANs."""
     return tuple(dict.fromkeys(link for role in found.values() for link in role.wanted))
 
