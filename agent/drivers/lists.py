@@ -7,13 +7,16 @@ resolves change nothing but the error that is shown. It is kept in `lists.json`,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar, cast
 
 import structlog
 
@@ -21,6 +24,7 @@ from agent.desired.lists import ListSource
 from agent.events import ListsRead
 from agent.model import IPAddress, IPNetwork, ListContent
 
+Result = TypeVar("Result")
 Resolve: TypeAlias = Callable[[str], Awaitable[tuple[IPAddress, ...]]]
 # A file of more lines is taken for a mistake.
 MAX_LINES = 200_000
@@ -39,11 +43,40 @@ class _BadListError(Exception):
         self.hint = hint
 
 
+async def aside(work: Callable[[], Result]) -> Result:
+    """What `work` returns or raises, from a thread that nobody waits for.
+
+    Not the loop's own threads, which others share: with a dead DNS server every look-up holds one for half a minute,
+    just when an uplink has failed and its connections must end. Nor those of an executor: they delay the exit.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Result] = loop.create_future()
+
+    def tell(result: Result | None, error: Exception | None) -> None:
+        if done.done():  # given up
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("Result", result))
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work()
+        except Exception as raised:  # noqa: BLE001 - it is raised where it is awaited
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell, result, error)
+
+    threading.Thread(target=run, name="lists", daemon=True).start()
+    return await done
+
+
 async def resolve(name: str) -> tuple[IPAddress, ...]:
     """All addresses of a DNS name, by the system's resolver. Raises OSError where there are none."""
-    loop = asyncio.get_running_loop()
     async with asyncio.timeout(PATIENCE):
-        found = await loop.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        found = await aside(partial(socket.getaddrinfo, name, None, type=socket.SOCK_STREAM))
     return tuple(sorted({ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}, key=_order))
 
 
@@ -138,7 +171,7 @@ class Lists:
         hint = ""
         if source.file:
             try:
-                self._remember(source.file, await asyncio.to_thread(read_list, source.file))
+                self._remember(source.file, await aside(partial(read_list, source.file)))
             except _BadListError as error:
                 errors, hint = [str(error)], error.hint
         for name in source.names:
