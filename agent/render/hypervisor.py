@@ -1,0 +1,90 @@
+"""A hypervisor's bridges: for Proxmox (interfaces(5), ifupdown2) and for systemd-networkd (systemd.netdev(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.desired.machine import Bridge, Hypervisor, RouterNic
+
+TABLE = "router_hosts"
+
+
+def interfaces(found: Hypervisor) -> str:
+    """A piece of /etc/network/interfaces; `ifreload -a` takes it up. The rules of the isolated bridge come with it."""
+    lines = ["# The router's bridges. The machine's own address belongs on another interface, or on the first bridge."]
+    for bridge in found.bridges:
+        lines += ["", f"# {bridge.purpose}"]
+        ports = [*((bridge.port,) if bridge.port else ()), *(nic.peer for nic in bridge.nics)]
+        for nic in bridge.nics:
+            lines += _pair(nic)
+        lines += [f"auto {bridge.name}", f"iface {bridge.name} inet manual"]
+        lines += [f"    bridge-ports {' '.join(ports) or 'none'}", "    bridge-stp off", "    bridge-fd 0"]
+        lines += [f"    post-up sysctl -qw net.ipv6.conf.{bridge.name}.disable_ipv6=1"]
+        if bridge.isolated:
+            lines += [f"    post-up nft '{' '.join(_rules(bridge))}'"]
+        lines += [
+            f"    # {vm.name}: MAC {vm.mac} on {bridge.name}, port {vm.port or 'not given: NOT HELD APART'}"
+            for vm in bridge.machines
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _pair(nic: RouterNic) -> list[str]:
+    mac = f" address {nic.mac}" if nic.mac else ""
+    return [
+        f"auto {nic.peer}",
+        f"iface {nic.peer} inet manual",
+        f"    pre-up ip link show {nic.peer} >/dev/null 2>&1 || ip link add {nic.peer} type veth peer name {nic.name}"
+        + mac,
+        f"    post-up ip link set {nic.peer} up",
+        "",
+    ]
+
+
+def networkd(found: Hypervisor) -> dict[str, str]:
+    """Files of /etc/systemd/network by their name, and `router-hosts.nft` for nftables.conf(5) to include."""
+    files: dict[str, str] = {}
+    for bridge in found.bridges:
+        files[f"20-{bridge.name}.netdev"] = _file(
+            f"# {bridge.purpose}", "[NetDev]", f"Name={bridge.name}", "Kind=bridge", "", "[Bridge]", "STP=no"
+        )
+        # The bridge forwards frames; the machine itself takes no part in these networks.
+        quiet = ("[Network]", "LinkLocalAddressing=no", "IPv6AcceptRA=no", "ConfigureWithoutCarrier=yes")
+        files[f"20-{bridge.name}.network"] = _file("[Match]", f"Name={bridge.name}", "", *quiet)
+        for name in (*((bridge.port,) if bridge.port else ()), *(nic.peer for nic in bridge.nics)):
+            port = ("[Network]", f"Bridge={bridge.name}", "LinkLocalAddressing=no")
+            files[f"21-{name}.network"] = _file("[Match]", f"Name={name}", "", *port)
+        for nic in bridge.nics:
+            mac = (f"MACAddress={nic.mac}",) if nic.mac else ()
+            pair = ("[NetDev]", f"Name={nic.name}", "Kind=veth", *mac, "", "[Peer]", f"Name={nic.peer}")
+            files[f"19-{nic.name}.netdev"] = _file(*pair)
+        if bridge.isolated:
+            files["router-hosts.nft"] = "\n".join(_rules(bridge)) + "\n"
+    return files
+
+
+def _file(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _rules(bridge: Bridge) -> Iterator[str]:
+    """A VM reaches the router alone, with its own MAC address alone (nft(8), family bridge).
+
+    By the names of ports: they hold for ports that come later too, and every kernel knows them. Every statement ends
+    with a semicolon or brace: the text stands on one line in interfaces(5).
+    """
+    router = ", ".join(f'"{nic.peer}"' for nic in bridge.nics)
+    known = [vm for vm in bridge.machines if vm.port]
+    ports = ", ".join(f'"{vm.port}"' for vm in known)
+    pairs = ", ".join(f'"{vm.port}" . {vm.mac}' for vm in known)
+    yield f"table bridge {TABLE};"
+    yield f"delete table bridge {TABLE};"
+    yield f"table bridge {TABLE} {{"
+    yield "    chain forward {"
+    yield "        type filter hook forward priority 0; policy accept;"
+    if known:
+        yield f"        iifname . ether saddr {{ {pairs} }} oifname {{ {router} }} accept;"
+        yield f"        iifname {{ {ports} }} drop;"
+        yield f"        oifname {{ {ports} }} iifname != {{ {router} }} drop;"
+    yield "    };"
+    yield "};"
