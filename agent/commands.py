@@ -8,8 +8,10 @@ from typing import Protocol, TypeAlias
 from agent import config_commands, rules, uplinks
 from agent import events as ev
 from agent.config import Settings
+from agent.config.settings import FIREWALL
 from agent.configuration import Configuration
 from agent.desired import Problem
+from agent.guard import guarded
 from agent.place import Place
 from agent.reconcile import Reconciler
 from agent.status import document
@@ -42,7 +44,8 @@ def table(agent: Running) -> dict[str, Command]:
     async def status(_: Mapping[str, object]) -> Answer:
         left = agent.configuration.left
         known = document(agent.loop, agent.place.node, agent.settings, agent.problems(), agent.now())
-        return {**known, "confirm": None if left is None else round(left, 1)}
+        stopped = None if agent.place.node == FIREWALL else await guarded()
+        return {**known, "confirm": None if left is None else round(left, 1), "guarded": stopped}
 
     async def poke(_: Mapping[str, object]) -> Answer:
         agent.read_leases()

@@ -22,9 +22,7 @@ def _lines(document: Mapping[str, Any], width: int) -> Iterator[str]:
         yield from entry(
             "CONFIRM", f"the configuration goes back in {seconds(left)}: `routerctl confirm` keeps it", width
         )
-    facts = document["facts"]
-    for topic, fact in sorted(facts.items()):
-        label, text = _fact(topic, fact)
+    for label, text in _own(document):
         yield from entry(label, text, width)
     for name, peer in document["peers"].items():
         text = _peer(peer)
@@ -41,6 +39,14 @@ def _lines(document: Mapping[str, Any], width: int) -> Iterator[str]:
             yield from entry("", problem["hint"], width)
     if not failing:
         yield from entry("parts", "all work: " + " ".join(document["parts"]), width)
+
+
+def _own(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The node's own facts, and its guard's counter."""
+    for topic, fact in sorted(document["facts"].items()):
+        yield _fact(topic, fact)
+    if (stopped := document.get("guarded")) is not None:
+        yield "guard", f"{stopped} packets with an internal address stopped at the uplink"
 
 
 def entry(label: str, text: str, width: int) -> list[str]:

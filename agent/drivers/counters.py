@@ -1,4 +1,4 @@
-"""How often each rule matched: the named counters of our table, read when somebody asks."""
+"""How often each rule matched: the named counters of our tables, read when somebody asks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIMEOUT = 10.0
 
 
 class Count(NamedTuple):
-    """New connections that a rule matched (their first packets), and the bytes of these packets."""
+    """What a rule matched (where it decides about connections: their first packets), and the bytes of these packets."""
 
     packets: int
     bytes: int
@@ -20,12 +20,12 @@ class CountersError(Exception):
     """The counters cannot be read; the text says why."""
 
 
-async def read_counters() -> dict[str, Count]:
-    """Counter → count. Raises CountersError."""
+async def read_counters(table: str = "inet router") -> dict[str, Count]:
+    """Counter → count, of a table (family and name). Raises CountersError."""
     process = await asyncio.create_subprocess_exec(
         "nft",
         "-j",
-        "list counters table inet router",
+        f"list counters table {table}",
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

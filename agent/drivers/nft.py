@@ -26,9 +26,9 @@ _FLOWS_END = (6, 4)
 # nft reads one command at a time; a command of this many elements keeps its memory small, the transaction is still one.
 _CHUNK = 1000
 _WHERE = re.compile(r":(\d+):\d+(?:-\d+)?: (?:Error: )?(.*)")
-# The tables that a skeleton deletes and makes anew; one that it only deletes is not there afterwards.
+# The tables that a skeleton makes anew, whole or by a chain; one that it only deletes is not there afterwards.
 _DYNAMIC = re.compile(r"(flags dynamic[^{}]*?)\n\s*elements = \{[^{}]*\}")
-_OURS = re.compile(r"^delete table (\S+ \S+)$(?=.*^table \1 \{)", re.MULTILINE | re.DOTALL)
+_OURS = re.compile(r"^delete (?:table|chain) (\S+ \S+)\b[^\n]*$(?=.*^table \1 \{)", re.MULTILINE | re.DOTALL)
 
 Result = TypeVar("Result")
 

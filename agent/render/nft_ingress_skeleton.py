@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from agent.desired.guard import GUARDED
 from agent.desired.ingress import Forward, IngressStatic
 from agent.render.nft_ingress_chains import chains, inner_only, offloads, prefixes
 from agent.render.nft_text import braced, quoted, sized_set
@@ -16,8 +17,7 @@ def skeleton(static: IngressStatic) -> str:
     lines = [
         "table inet router",
         "delete table inet router",
-        "table netdev router",
-        "delete table netdev router",
+        *_no_guard(),
         "table inet router {",
         *(f"  {line}" for line in (*_sets(static), *_flowtable(static), *chains(static))),
         "}",
@@ -80,11 +80,23 @@ def _elements(found: list[str]) -> str:
     return f"elements = {{ {', '.join(found)} }}; " if found else ""
 
 
+def _no_guard() -> list[str]:
+    """Takes the guard away and keeps its counter, whose table therefore stays: replaced it would begin at zero."""
+    return [
+        "table netdev router",
+        f"add counter netdev router {GUARDED}",
+        "add chain netdev router guard",
+        "flush chain netdev router guard",
+        "delete chain netdev router guard",
+    ]
+
+
 def _guard(static: IngressStatic) -> list[str]:
     """The last word, on the device itself: no internal address leaves, whatever the other chains did.
 
     It sees what a flowtable sends too. A device that is gone is not named: some kernels refuse it.
     """
+    stop = f'counter name "{GUARDED}" drop'
     if static.wan is None:
         return []
     lines = [
@@ -93,9 +105,9 @@ def _guard(static: IngressStatic) -> list[str]:
         "  chain guard {",
         f"    type filter hook egress device {quoted(static.wan)} priority filter; policy accept;",
         # No sets: for microseconds after a replace the kernel finds nothing in a new set of intervals.
-        *(f"    ip6 {side} {prefix} drop" for side in ("saddr", "daddr") for prefix in prefixes(inner_only(static))),
+        *(f"    ip6 {side} {prefix} {stop}" for side in ("saddr", "daddr") for prefix in prefixes(inner_only(static))),
     ]
     if static.internal4:
         found = braced(prefixes(static.internal4))
-        lines += [f"    ip saddr {found} drop", f"    ip daddr {found} drop"]
+        lines += [f"    ip saddr {found} {stop}", f"    ip daddr {found} {stop}"]
     return [*lines, "  }", "}"]

@@ -82,6 +82,30 @@ def test_the_uplink_may_vanish_and_return_under_another_index(
     assert agent.poll() is None
 
 
+# An IPv4 packet with an internal source, put on the device itself: past routing and every chain of `inet`.
+STRAY = """
+import socket
+packet = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+header = bytes.fromhex("4500001400000000401100000a0a0005cb007107")
+try:
+    packet.sendto(header, ("wan", 0x0800, 0, 0, b"\\x02\\0\\0\\0\\0\\1"))
+except OSError:
+    pass  # what is dropped on egress is told to the sender, on some kernels
+"""
+
+
+@pytest.mark.usefixtures("agent")
+def test_what_the_guard_stops_is_counted_over_everything(kpn: Node) -> None:
+    assert status(kpn)["guarded"] == 0
+    kpn.run(["/usr/bin/python3", "-c", STRAY])
+    assert status(kpn)["guarded"] == 1
+    kpn.ip("link del wan", "link add wan type veth peer name far", "link set wan up", "link set far up")
+    wait_for(lambda: 'device "wan"' in kpn.output(["nft", "list", "ruleset", "netdev"]), 5, "the guard hooked anew")
+    assert status(kpn)["guarded"] == 1
+    wait_for(lambda: kpn.run(["/usr/bin/python3", "-c", STRAY]) and status(kpn)["guarded"] > 1, 5, "the new guard")
+    assert "packets with an internal address stopped" in kpn.output(["routerctl", "status"])
+
+
 def _problem_parts(node: Node) -> set[str]:
     return {problem["part"] for problem in status(node).get("problems", [])}
 

@@ -72,6 +72,11 @@ def test_the_text_fits_a_terminal_and_says_what_matters() -> None:
         assert word in text
 
 
+def test_the_guard_is_said_where_there_is_one() -> None:
+    assert "guard " not in status_text(document(), 80)
+    assert "3 packets with an internal address" in status_text({**document(), "guarded": 3}, 80)
+
+
 def test_what_fails_is_said_with_its_mend() -> None:
     parts = {"daemons": {"error": "radvd.conf refused: line 3", "hint": "see the log", "for": 4000}}
     problems = [{"part": "link/wan", "message": "no link", "hint": "attach the NIC"}]
