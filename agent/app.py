@@ -25,6 +25,7 @@ from agent.drivers.conntrack import Conntrack, ConntrackError
 from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
 from agent.drivers.dinit import Dinit, DinitError
+from agent.drivers.kea import KeaSocket
 from agent.drivers.lease import read_leases
 from agent.drivers.lists import Lists
 from agent.drivers.local_time import utc_offset, watch_offset
@@ -79,7 +80,7 @@ class Agent:
             route=RouteDriver(),
             sysctl=Sysctl(),
             conntrack=Conntrack(),
-            daemons=Daemons(place.run / "etc", place.run / "good", self._dinit, (DinitError, OSError)),
+            daemons=Daemons(place.run / "etc", place.run / "good", self._dinit, (DinitError, OSError), KeaSocket()),
             store=self._store,
             bus=self._bus,
             now=self._clock.now,
@@ -123,6 +124,7 @@ class Agent:
         if start.error:
             self.loop.status["config"] = Status(start.error, "mend the file; the last good one runs", self.now())
         self._applier.status = self.loop.status
+        self._applier.daemons.poke = lambda: self.loop.emit(ev.Tick())
         self._applier.problems = self.problems
         self._applier.remember = lambda memory: self.loop.emit(ev.Remembered(memory))
 

@@ -53,11 +53,15 @@ class WantedLink:
 
 @dataclass(frozen=True, slots=True)
 class WantedAddress:
-    """An address to hold on a link; it bears our protocol. `nodad`: IFA_F_NODAD."""
+    """An address to hold on a link; it bears our protocol. `nodad`: IFA_F_NODAD.
+
+    `alone`: IFA_F_NOPREFIXROUTE, its network is not on the link.
+    """
 
     index: int
     ip: IPInterface
     nodad: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class ConfigFile:
 
     `check` is the daemon's own test, with `{path}` for the candidate file; None where there is none. `service` is the
     dinit service that reads it; `reload` is how that service takes a new text: a signal's name, or restart.
+    `socket`: the control socket of a daemon that has one: while it answers, it is asked there instead, and says how it
+    went. Empty for none.
     """
 
     path: str
@@ -74,6 +80,7 @@ class ConfigFile:
     service: str | None = None
     reload: Literal["HUP", "USR1", "restart", "none"] = "restart"
     mode: int = 0o644
+    socket: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from agent.desired import ConfigFile
 from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation
 
 CLASSLESS_ROUTES = 121
+SOCKET = "kea4-ctrl-socket"
 
 
 def classless_routes(routes: tuple[tuple[IPv4Network, IPv4Address], ...]) -> str:
@@ -84,7 +85,7 @@ def render_kea_dhcp4(config: KeaDhcp4Config) -> ConfigFile:
                 "service-sockets-max-retries": 20,
                 "service-sockets-retry-wait-time": 500,
             },
-            "control-socket": {"socket-type": "unix", "socket-name": f"{config.run}/kea4-ctrl-socket"},
+            "control-socket": {"socket-type": "unix", "socket-name": f"{config.run}/{SOCKET}"},
             "lease-database": {"type": "memfile", "persist": True, "name": f"{config.state}/dhcp4.leases"},
             "authoritative": True,
             "calculate-tee-times": True,
@@ -104,4 +105,5 @@ def render_kea_dhcp4(config: KeaDhcp4Config) -> ConfigFile:
         check=("env", f"KEA_DHCP_DATA_DIR={config.state}", "kea-dhcp4", "-t", "{path}"),
         service="kea-dhcp4",
         reload="HUP",
+        socket=f"{config.run}/{SOCKET}",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -47,15 +48,42 @@ class FakeControl:
         self._tell(f"{name} {service}")
 
 
+class FakeSocket:
+    """A daemon's control socket. `says`: what it answers to a reload; None: nobody answers at all."""
+
+    def __init__(self) -> None:
+        self.says: str | None = None
+        self.asked: list[str] = []
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def test(self, path: str, text: str) -> str | None:
+        self.asked.append(f"test {path}")
+        if self.says is None:
+            return None
+        return "" if "good" in text else "it is bad"
+
+    async def reload(self, path: str) -> str | None:
+        self.asked.append(f"reload {path}")
+        await self.free.wait()
+        return self.says
+
+
 class World:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.control = FakeControl()
+        self.socket = FakeSocket()
+        self.pokes = 0
         self.daemons = self.again()
 
     def again(self) -> Daemons:
         """The driver of a new life of the agent."""
-        return Daemons(self.directory / "etc", self.directory / "good", self.control, (OSError,))
+        etc, good = self.directory / "etc", self.directory / "good"
+        return Daemons(etc, good, self.control, (OSError,), self.socket, self._poked)
+
+    def _poked(self) -> None:
+        self.pokes += 1
 
     async def apply(self, *files: ConfigFile, **services: bool) -> list[str]:
         self.control.told.clear()
@@ -137,7 +165,7 @@ async def test_a_service_that_dies_of_an_accepted_text_gets_the_last_good_one(wo
         await world.daemons.prove()
     assert world.text("radvd.conf") == "good 1"
     assert world.control.up == {"radvd"}
-    with pytest.raises(DaemonError, match="died of this text"):
+    with pytest.raises(DaemonError, match="cannot run with this text"):
         await world.apply(radvd("good but fatal"), radvd=True)
     assert world.text("radvd.conf") == "good 1"
     assert await world.apply(radvd("good 3"), radvd=True) == ["HUP radvd"]
@@ -177,3 +205,101 @@ async def test_a_service_that_fell_meanwhile_is_started_instead_of_told(world: W
     world.control.told.clear()
     await world.daemons.apply([radvd("good 2")], {"radvd": True}, full=False)
     assert world.control.told == ["start radvd"]
+
+
+async def test_a_service_that_is_stopped_is_not_looked_at_any_more(world: World) -> None:
+    await world.apply(radvd("good 1"), radvd=True)
+    assert await world.apply(radvd("good 1"), radvd=False) == ["stop radvd"]
+    await world.daemons.prove()
+    assert world.control.up == set()
+
+
+def kea(text: str) -> ConfigFile:
+    """Like radvd's, of a daemon with a control socket."""
+    return ConfigFile("kea", text, check=("grep", "-q", "good", "{path}"), service="kea", reload="HUP", socket="/s")
+
+
+async def idle() -> None:
+    """Let what runs beside come to its end."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def served(world: World) -> None:
+    """Kea runs and answers."""
+    await world.apply(kea("good 1"), kea=True)
+    await world.daemons.prove()
+    world.socket.says = ""
+    world.socket.asked.clear()
+
+
+async def test_a_daemon_that_answers_on_its_socket_tests_and_takes_a_text_there(world: World) -> None:
+    await served(world)
+    file = ConfigFile("kea", "good 2", check=("false",), service="kea", reload="HUP", socket="/s")
+    assert await world.apply(file, kea=True) == []
+    await idle()
+    assert world.socket.asked == ["test /s", "reload /s"]
+    assert world.text("kea") == "good 2"
+
+
+async def test_what_a_running_daemon_refuses_its_checker_may_accept(world: World) -> None:
+    await served(world)
+    file = ConfigFile("kea", "better 2", check=("true",), service="kea", reload="HUP", socket="/s")
+    await world.apply(file, kea=True)
+    assert world.text("kea") == "better 2"
+    with pytest.raises(DaemonError, match="kea refused"):
+        await world.apply(kea("bad"), kea=True)
+
+
+async def test_a_daemon_that_is_silent_on_its_socket_gets_its_signal(world: World) -> None:
+    await served(world)
+    world.socket.says = None
+    await world.apply(kea("good 2"), kea=True)
+    await idle()
+    assert world.control.told == ["HUP kea"]
+    world.control.up.clear()
+    await world.apply(kea("good 3"), kea=True)
+    await idle()
+    assert world.control.told == ["start kea"]
+
+
+async def test_a_reload_is_not_waited_for_and_asks_for_another_look_when_it_is_done(world: World) -> None:
+    await served(world)
+    world.socket.free.clear()
+    await world.apply(kea("good 2"), kea=True)
+    await world.daemons.prove()
+    assert world.pokes == 0
+    world.socket.free.set()
+    await idle()
+    assert world.pokes == 1
+    await world.daemons.prove()
+    assert (world.directory / "good" / "kea").read_text() == "good 2"
+
+
+async def test_a_text_that_a_daemon_could_not_take_gives_way_to_the_last_good_one(world: World) -> None:
+    await served(world)
+    world.socket.says = "no such interface"
+    await world.apply(kea("good 2"), kea=True)
+    await idle()
+    with pytest.raises(DaemonError, match="kea did not take its new text: no such interface; its last good kea is"):
+        await world.daemons.prove()
+    assert world.text("kea") == "good 1"
+    world.socket.says = ""
+    world.socket.asked.clear()
+    with pytest.raises(DaemonError, match="cannot run with this text"):
+        await world.apply(kea("good 2"), kea=True)
+    await idle()
+    assert world.socket.asked == ["reload /s"], "it was given its last good one"
+    await world.daemons.prove()
+    assert world.control.up == {"kea"}
+
+
+async def test_a_daemon_that_takes_not_even_its_last_good_text_is_restarted(world: World) -> None:
+    await served(world)
+    world.socket.says = "no memory"
+    await world.apply(kea("good 2"), kea=True)
+    for _ in range(2):
+        await idle()
+        with pytest.raises(DaemonError, match="no memory"):
+            await world.daemons.prove()
+    assert world.control.told == ["restart kea"]

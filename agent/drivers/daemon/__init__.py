@@ -1,21 +1,20 @@
 """Generated files and the daemons that read them: write, check, replace, reload; the last good text is kept.
 
 A text that a daemon refuses never replaces a good one: it stays beside it as `<file>.refused`, the daemon runs on.
-A daemon that dies of a text it had accepted gets the last good one back.
+A daemon that dies of a text it had accepted, or says that it could not take it, gets the last good one back.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from agent.desired import ConfigFile
+from agent.drivers.daemon.file import check, write
 
-CHECK_TIMEOUT = 20.0
 _COMMANDS = {"restart": 3, "HUP": 2, "USR1": 1, "none": 0}
 
 
@@ -46,6 +45,16 @@ class Control(Protocol):
         """Send it a signal."""
 
 
+class Socket(Protocol):
+    """The control sockets of daemons that have one. Each answer: what is wrong, empty for nothing, None for none."""
+
+    async def test(self, path: str, text: str) -> str | None:
+        """Whether the running daemon would take a text."""
+
+    async def reload(self, path: str) -> str | None:
+        """Have it take its file anew; the answer comes once it has."""
+
+
 @dataclass(slots=True)
 class Daemons:
     """Makes files and services what they shall be. `errors`: what `control` raises."""
@@ -54,10 +63,14 @@ class Daemons:
     good: Path
     control: Control
     errors: tuple[type[Exception], ...]
+    socket: Socket | None = None
+    poke: Callable[[], None] = lambda: None  # asks for another `prove` soon
     _told: dict[str, str] = field(default_factory=dict)  # path → text that its service was given
     _fatal: dict[str, str] = field(default_factory=dict)  # path → text that its service died of
     _settled: dict[str, tuple[bool, tuple[ConfigFile, ...]]] = field(default_factory=dict)  # service → as it was made
     _unproven: dict[str, list[str]] = field(default_factory=dict)  # service → paths given since it was last seen up
+    _sockets: dict[str, str] = field(default_factory=dict)  # service → its control socket
+    _taking: dict[str, asyncio.Task[str]] = field(default_factory=dict)  # service → its reload by that
 
     async def apply(self, files: Sequence[ConfigFile], services: Mapping[str, bool], *, full: bool = True) -> None:
         """Make it so. Everything is tried; raises DaemonError naming all that failed.
@@ -82,8 +95,10 @@ class Daemons:
             try:
                 if wanted:
                     await self._up(service, mine, was_up=was is not None and was[0])
-                elif await self.control.started(service):
-                    await self.control.stop(service)
+                else:
+                    self._unproven.pop(service, None)
+                    if await self.control.started(service):
+                        await self.control.stop(service)
                 if service not in refused:
                     self._settled[service] = shall
             except self.errors as error:
@@ -99,19 +114,25 @@ class Daemons:
         """
         fallen = []
         for service, paths in tuple(self._unproven.items()):
+            taking = self._taking.get(service)
+            if taking is not None and not taking.done():
+                taking.add_done_callback(lambda _: self.poke())
+                continue
             del self._unproven[service]
+            self._taking.pop(service, None)
             try:
-                if await self.control.started(service):
+                refusal = await taking if taking is not None else ""
+                if not refusal and await self.control.started(service):
                     for path in paths:
-                        _write(self.good / path, self._told[path], 0o600)
+                        write(self.good / path, self._told[path], 0o600)
                 else:
-                    fallen.append(await self._fall_back(service, paths))
+                    fallen.append(await self._fall_back(service, paths, refusal))
             except self.errors as error:
                 fallen.append(str(error))
         if fallen:
             raise DaemonError("; ".join(fallen), "see its last lines in the log; `routerctl render` shows the text")
 
-    async def _fall_back(self, service: str, paths: list[str]) -> str:
+    async def _fall_back(self, service: str, paths: list[str], refusal: str) -> str:
         self._settled.pop(service, None)
         restored = []
         for path in paths:
@@ -119,10 +140,17 @@ class Daemons:
             if good.exists() and (text := good.read_text(encoding="utf-8")) != self._told[path]:
                 self._fatal[path] = self._told[path]
                 self._told[path] = text
-                _write(self.etc / path, text, (self.etc / path).stat().st_mode & 0o777)
+                write(self.etc / path, text, (self.etc / path).stat().st_mode & 0o777)
                 restored.append(path)
-        await self.control.start(service)
-        return f"{service} did not stay up" + (f"; its last good {' '.join(restored)} is back" if restored else "")
+        if not refusal:
+            await self.control.start(service)
+        elif restored:
+            self._take(service)
+            self._unproven[service] = paths
+        else:
+            await self.control.restart(service)
+        what = f"did not take its new text: {refusal}" if refusal else "did not stay up"
+        return f"{service} {what}" + (f"; its last good {' '.join(restored)} is back" if restored else "")
 
     async def _up(self, service: str, files: list[ConfigFile], *, was_up: bool) -> None:
         """Start the service, or tell it that its files are new. One that was up is told without asking first."""
@@ -132,15 +160,37 @@ class Daemons:
         texts = {file.path: (self.etc / file.path).read_text(encoding="utf-8") for file in present}
         new = [file for file in present if self._is_new(file.path, texts[file.path])]
         how = max((file.reload for file in new), key=lambda name: _COMMANDS[name], default="none")
-        told = was_up and how in {"HUP", "USR1"} and await self._signalled(service, how)
+        self._sockets[service] = next((file.socket for file in present if self.socket is not None), "")
+        told = was_up and how in {"HUP", "USR1"} and await self._tell(service, how)
         if not told and not await self.control.started(service):
             await self.control.start(service)
         elif how == "restart":
             await self.control.restart(service)
-        elif how != "none" and not told:
+        elif how != "none" and not told and not (self._sockets[service] and await self._tell(service, how)):
             await self.control.signal(service, how)
         self._told.update(texts)
         self._unproven[service] = list(texts)
+
+    async def _tell(self, service: str, how: str) -> bool:
+        """Whether a service was told by its socket or a signal; one that is down takes no signal."""
+        if self._sockets[service]:
+            self._take(service)
+            return True
+        return await self._signalled(service, how)
+
+    def _take(self, service: str) -> None:
+        """Have it take its file by its socket. It may take its time: `prove` looks at the answer."""
+        before = self._taking.get(service)
+        self._taking[service] = asyncio.create_task(self._taken(service, before), name=f"{service} reloads")
+
+    async def _taken(self, service: str, before: asyncio.Task[str] | None) -> str:
+        """What it says against its file. One that does not answer gets a signal, or is started."""
+        if before is not None:
+            await asyncio.wait([before])
+        said = await self.socket.reload(self._sockets[service]) if self.socket is not None else None
+        if said is None and not await self._signalled(service, "HUP"):
+            await self.control.start(service)
+        return said or ""
 
     async def _signalled(self, service: str, name: str) -> bool:
         """Whether a service took a signal; one that is down does not."""
@@ -164,7 +214,7 @@ class Daemons:
         """Put the text in place unless it is there or its daemon's own check refuses it; says what is wrong."""
         target = self.etc / file.path
         if self._fatal.get(file.path) == file.text:
-            return f"{file.path}: {file.service} died of this text; the last good one is in place"
+            return f"{file.path}: {file.service} cannot run with this text; the last good one is in place"
         try:
             if target.read_text(encoding="utf-8") == file.text:
                 return ""
@@ -172,44 +222,20 @@ class Daemons:
             pass
         candidate = target.with_name(target.name + ".new")
         try:
-            _write(candidate, file.text, file.mode)
-            if file.check is not None:
-                refusal = await _check([word.replace("{path}", str(candidate)) for word in file.check])
-                if refusal:
-                    candidate.replace(target.with_name(target.name + ".refused"))
-                    return f"{file.path} refused: {refusal}"
+            write(candidate, file.text, file.mode)
+            if refusal := await self._refusal(file, candidate):
+                candidate.replace(target.with_name(target.name + ".refused"))
+                return f"{file.path} refused: {refusal}"
             candidate.replace(target)
         except OSError as error:
             return f"{file.path}: cannot write: {error.strerror} ({error.filename})"
         return ""
 
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(descriptor, mode)
-        stream.write(text)
-    temporary.replace(path)
-
-
-async def _check(command: list[str]) -> str:
-    """The daemon's own words where it refuses, empty where it is content or not installed here."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
-    except FileNotFoundError:
-        return f"{command[0]} is not installed, so the text cannot be checked"
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(), CHECK_TIMEOUT)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        return f"{command[0]} did not end its check in {CHECK_TIMEOUT:g} s"
-    if process.returncode == 0:
-        return ""
-    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return " / ".join(lines[-3:])[:400] or f"{command[0]} exit status {process.returncode}"
+    async def _refusal(self, file: ConfigFile, candidate: Path) -> str:
+        """What the daemon's own check says against a text."""
+        if file.socket and self.socket is not None and await self.socket.test(file.socket, file.text) == "":
+            return ""
+        # A running daemon knows the devices of its last reload only: what it refuses, its checker may accept.
+        if file.check is None:
+            return ""
+        return await check([word.replace("{path}", str(candidate)) for word in file.check])

@@ -1,0 +1,40 @@
+"""Generated files on the disk, and a daemon's own check of one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+CHECK_TIMEOUT = 20.0
+
+
+def write(path: Path, text: str, mode: int) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        os.fchmod(descriptor, mode)
+        stream.write(text)
+    temporary.replace(path)
+
+
+async def check(command: list[str]) -> str:
+    """The daemon's own words where it refuses, empty where it is content or not installed here."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+    except FileNotFoundError:
+        return f"{command[0]} is not installed, so the text cannot be checked"
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(), CHECK_TIMEOUT)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return f"{command[0]} did not end its check in {CHECK_TIMEOUT:g} s"
+    if process.returncode == 0:
+        return ""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return " / ".join(lines[-3:])[:400] or f"{command[0]} exit status {process.returncode}"
