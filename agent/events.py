@@ -9,6 +9,7 @@ from typing import TypeAlias
 from agent.model import (
     Address,
     Deadline,
+    Engine,
     Fact,
     IPAddress,
     IPInterface,
@@ -186,6 +187,13 @@ class LocalTime:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineSeen:
+    """What the container engine of this docker host says: replaces what was known."""
+
+    engine: Engine
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Time has passed: a deadline is due, a retry or a full resync."""
 
@@ -214,5 +222,6 @@ Event: TypeAlias = (
     | ReachChanged
     | ListsRead
     | LocalTime
+    | EngineSeen
     | Tick
 )

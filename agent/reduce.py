@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from agent import events as ev
 from agent.model import (
+    Containers,
     Deadline,
     Delegation,
     Fact,
@@ -36,6 +37,7 @@ _PEER_FIELDS = {
     "uplink/ipv4": "ipv4",
     "uplink/ipv6": "ipv6",
     "uplink/health": "health",
+    "containers": "containers",
 }
 
 
@@ -88,6 +90,8 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
             return replace(state, reach=MappingProxyType(dict(reach)))
         case ev.ListsRead(lists):
             return replace(state, lists=MappingProxyType(dict(lists)))
+        case ev.EngineSeen(engine):
+            return replace(state, engine=engine, synced=True)
         case ev.LocalTime(utc_offset):
             return replace(state, utc_offset=utc_offset)
         case ev.Tick():
@@ -163,6 +167,8 @@ def _learn(peer: Peer, fact: Fact, until: Deadline) -> Peer:  # noqa: PLR0911 - 
             return replace(peer, ipv6=replace(fact, valid_until=_sooner(fact.valid_until, until)))
         case UplinkHealth():
             return replace(peer, health=replace(fact, valid_until=_sooner(fact.valid_until, until)))
+        case Containers():
+            return replace(peer, containers=replace(fact, valid_until=_sooner(fact.valid_until, until)))
         case Delegation():
             fact = replace(fact, valid_until=_sooner(fact.valid_until, until))
             return replace(peer, delegations=_with(peer.delegations, fact.prefix.prefixlen, fact))
@@ -194,13 +200,14 @@ def _expire_peer(peer: Peer, now: float) -> Peer:
         ipv4=peer.ipv4 if peer.ipv4 and alive(peer.ipv4.valid_until) else None,
         ipv6=peer.ipv6 if peer.ipv6 and alive(peer.ipv6.valid_until) else None,
         health=peer.health if peer.health and alive(peer.health.valid_until) else None,
+        containers=peer.containers if peer.containers and alive(peer.containers.valid_until) else None,
         delegations=MappingProxyType({k: d for k, d in peer.delegations.items() if alive(d.valid_until)}),
     )
 
 
 def _deadlines(state: State) -> Iterable[float]:
     for peer in state.peers.values():
-        timed = (peer.ipv4, peer.ipv6, peer.health, *peer.delegations.values())
+        timed = (peer.ipv4, peer.ipv6, peer.health, peer.containers, *peer.delegations.values())
         yield from (fact.valid_until for fact in timed if fact is not None and fact.valid_until is not None)
 
 

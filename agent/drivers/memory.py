@@ -183,5 +183,7 @@ def _facts(peer: Peer) -> Iterator[tuple[str, Fact]]:
         yield "uplink/ipv4", peer.ipv4
     if peer.ipv6 is not None:
         yield "uplink/ipv6", peer.ipv6
+    if peer.containers is not None:
+        yield "containers", peer.containers
     for length, delegation in sorted(peer.delegations.items()):
         yield f"uplink/prefix/{length}", delegation

@@ -6,6 +6,15 @@ prefixes are those of `ipaddress`. MACs are lower case with colons, empty where 
 
 from __future__ import annotations
 
+from agent.model.containers import (
+    Attachment,
+    Container,
+    Containers,
+    Engine,
+    EngineContainer,
+    PortSpan,
+    Transport,
+)
 from agent.model.facts import (
     Choice,
     Fact,
@@ -67,9 +76,14 @@ __all__ = [
     "TABLE_MAIN",
     "Address",
     "AddressKey",
+    "Attachment",
     "Choice",
+    "Container",
+    "Containers",
     "Deadline",
     "Delegation",
+    "Engine",
+    "EngineContainer",
     "Fact",
     "Family",
     "FamilyChoice",
@@ -88,6 +102,7 @@ __all__ = [
     "PartStatus",
     "Peer",
     "PolicyRule",
+    "PortSpan",
     "PrefixMapping",
     "Reach",
     "Reachability",
@@ -96,6 +111,7 @@ __all__ = [
     "Standing",
     "State",
     "TcpFlow",
+    "Transport",
     "UplinkHealth",
     "UplinkIPv4",
     "UplinkIPv6",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal, TypeAlias
 
+from agent.model.containers import Containers
 from agent.model.kernel import (
     Deadline,
     Delegation,
@@ -26,7 +27,7 @@ class NodeState:
 class NodeInfo:
     """Topic `info`."""
 
-    role: Literal["ingress", "firewall"]
+    role: Literal["ingress", "firewall", "docker-host"]
     version: str
     schema: int
     config_digest: str
@@ -144,5 +145,14 @@ class PartStatus:
 
 
 Fact: TypeAlias = (
-    NodeState | NodeInfo | UplinkLink | UplinkIPv4 | UplinkIPv6 | Delegation | UplinkHealth | Choice | PartStatus
+    NodeState
+    | NodeInfo
+    | UplinkLink
+    | UplinkIPv4
+    | UplinkIPv6
+    | Delegation
+    | UplinkHealth
+    | Choice
+    | PartStatus
+    | Containers
 )

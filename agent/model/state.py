@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from agent.model.containers import Containers, Engine
 from agent.model.facts import (
     NodeInfo,
     NodeState,
@@ -41,6 +42,7 @@ class Peer:
     ipv6: UplinkIPv6 | None = None
     health: UplinkHealth | None = None
     delegations: Mapping[int, Delegation] = field(default_factory=lambda: MappingProxyType({}))
+    containers: Containers | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ class State:
     `flowtable`: whether this kernel offloads flows, known from the start on.
     `health`: this ingress's own probes, None until they have a first verdict; a family that it lacks is not verified.
     `reach`: uplink → what the firewall's own probe of its ingress says. `lists`: name → content of the lists that are
-    read from files and names. `utc_offset`: seconds that local time is ahead of UTC now.
+    read from files and names. `utc_offset`: seconds that local time is ahead of UTC now. `engine`: what the container
+    engine of this docker host says; there the first look at it makes the state `synced`.
     """
 
     synced: bool = False
@@ -150,6 +153,7 @@ class State:
     reach: Mapping[str, Reach] = field(default_factory=lambda: MappingProxyType({}))
     lists: Mapping[str, ListContent] = field(default_factory=lambda: MappingProxyType({}))
     utc_offset: int = 0
+    engine: Engine | None = None
 
     def link(self, name: str) -> Link | None:
         """The link of that name."""

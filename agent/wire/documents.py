@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.model import (
     Choice,
+    Containers,
     Deadline,
     Delegation,
     Fact,
@@ -23,6 +24,7 @@ from agent.model import (
 )
 from agent.wire import reader
 from agent.wire.choice import age_of, read_choice, write_choice
+from agent.wire.containers import read_containers, write_containers
 from agent.wire.errors import ExpiredError, WireError
 from agent.wire.reader import Fields, clean
 from agent.wire.topics import NAME, topic_of
@@ -48,6 +50,12 @@ def _write(fact: Fact, valid: int | None, now: float) -> Document:
         return _write_delegation(fact, valid, now)
     if isinstance(fact, UplinkLink | UplinkIPv4 | UplinkIPv6 | UplinkHealth):
         return _write_uplink(fact, now)
+    if isinstance(fact, Containers):
+        return write_containers(fact)
+    return _write_node(fact, now)
+
+
+def _write_node(fact: NodeState | NodeInfo | Choice | PartStatus, now: float) -> Document:
     match fact:
         case NodeState():
             return {"state": fact.state, "session": fact.session}
@@ -160,9 +168,9 @@ def _state(fields: Fields, _until: Deadline) -> NodeState:
 def _info(fields: Fields, _until: Deadline) -> NodeInfo:
     schema, digest = fields.integer("schema", 0, 0xFFFF), fields.text("config_digest")
     match fields.text("role"):
-        case "ingress" | "firewall" as role:
+        case "ingress" | "firewall" | "docker-host" as role:
             return NodeInfo(role, fields.text("version"), schema, digest)
-    raise fields.error("role", "not ingress or firewall")
+    raise fields.error("role", "not ingress, firewall or docker-host")
 
 
 def _link(fields: Fields, _until: Deadline) -> UplinkLink:
@@ -230,4 +238,5 @@ _READERS: dict[str, Callable[[Fields, Deadline], Fact]] = {
     "uplink/link": _link,
     "uplink/ipv4": _ipv4,
     "uplink/ipv6": _ipv6,
+    "containers": read_containers,
 }

@@ -6,6 +6,7 @@ import re
 
 from agent.model import (
     Choice,
+    Containers,
     Delegation,
     Fact,
     NodeInfo,
@@ -29,6 +30,7 @@ _FIXED: dict[type, str] = {
     UplinkIPv4: "uplink/ipv4",
     UplinkIPv6: "uplink/ipv6",
     UplinkHealth: "uplink/health",
+    Containers: "containers",
 }
 _SHOWN = 80
 
@@ -68,7 +70,7 @@ def topic_of(fact: Fact) -> str:
 
 def topics_of_peer(peer: Peer) -> frozenset[str]:
     """Give the topics that what is known of a peer came by."""
-    single = (peer.state, peer.info, peer.link, peer.ipv4, peer.ipv6, peer.health)
+    single = (peer.state, peer.info, peer.link, peer.ipv4, peer.ipv6, peer.health, peer.containers)
     return frozenset(topic_of(fact) for fact in (*single, *peer.delegations.values()) if fact is not None)
 
 

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from agent import wire
 from agent.model import (
     Choice,
+    Container,
+    Containers,
     Deadline,
     Delegation,
     Fact,
@@ -22,6 +24,7 @@ from agent.model import (
     NodeState,
     PartStatus,
     Peer,
+    PortSpan,
     PrefixMapping,
     UplinkHealth,
     UplinkIPv4,
@@ -71,11 +74,21 @@ shares = st.lists(st.tuples(names, st.integers(1, 100)), max_size=3).map(tuple)
 considered = st.lists(st.tuples(names, texts), max_size=3).map(tuple)
 choices = st.builds(FamilyChoice, uplink=st.none() | names, why=texts, shares=shares, considered=considered)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":")) | st.just("")
+spans = st.tuples(st.sampled_from(["tcp", "udp"]), st.integers(1, 65535), st.integers(1, 65535)).map(
+    lambda drawn: PortSpan(drawn[0], min(drawn[1:]), max(drawn[1:]))  # type: ignore[arg-type]
+)
+containers = st.builds(
+    Container,
+    name=st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,20}", fullmatch=True),
+    addresses=st.lists(ipv6, max_size=3).map(tuple),
+    ports=st.lists(spans, max_size=3).map(tuple),
+    notes=st.lists(texts, max_size=2).map(tuple),
+)
 facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(NodeState, state=st.sampled_from(["init", "ready", "disconnected", "lost"]), session=names),
     st.builds(
         NodeInfo,
-        role=st.sampled_from(["ingress", "firewall"]),
+        role=st.sampled_from(["ingress", "firewall", "docker-host"]),
         version=texts,
         schema=st.integers(0, 99),
         config_digest=texts,
@@ -102,6 +115,15 @@ facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(Delegation, prefix=prefixes(), preferred_until=deadlines, valid_until=deadlines),
     st.builds(UplinkHealth, ipv4=health, ipv6=health, valid_until=deadlines),
     st.builds(Choice, network=names, ipv4=choices, ipv6=choices),
+    st.builds(
+        Containers,
+        containers=st.lists(containers, max_size=4, unique_by=lambda found: found.name).map(
+            lambda found: tuple(sorted(found, key=lambda one: one.name))
+        ),
+        left_out=st.integers(0, 9),
+        error=texts,
+        valid_until=deadlines,
+    ),
     st.builds(PartStatus, part=names, fingerprint=texts, error=texts, hint=texts),
 )
 
@@ -110,7 +132,7 @@ def without_deadlines(fact: Fact) -> Fact:
     match fact:
         case Delegation():
             return replace(fact, preferred_until=None, valid_until=None)
-        case UplinkIPv4() | UplinkIPv6() | UplinkHealth():
+        case UplinkIPv4() | UplinkIPv6() | UplinkHealth() | Containers():
             return replace(fact, valid_until=None)
         case _:
             return fact

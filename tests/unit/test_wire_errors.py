@@ -93,7 +93,12 @@ def test_random_documents_are_no_more_than_an_error(topic: str, document: dict[s
         ("state", {"state": "ready"}, None, "state: session: missing"),
         ("state", {"state": "up", "session": "1"}, None, "state: state: not init, ready"),
         ("state", {"state": 1, "session": "1"}, None, "state: state: not text"),
-        ("info", {"role": "x", "version": "", "schema": 1, "config_digest": ""}, None, "info: role: not ingress or"),
+        (
+            "info",
+            {"role": "x", "version": "", "schema": 1, "config_digest": ""},
+            None,
+            "info: role: not ingress, firewall or docker-host",
+        ),
         ("info", {"role": "ingress", "version": "", "schema": True, "config_digest": ""}, None, "info: schema: not a"),
         ("uplink/link", {"carrier": 1, "mtu": 1500}, None, "uplink/link: carrier: not true or false"),
         ("uplink/link", {"carrier": True, "mtu": -1}, None, "uplink/link: mtu: not a whole number of 0 to"),

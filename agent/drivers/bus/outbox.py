@@ -9,6 +9,7 @@ from typing import TypeVar
 from agent import wire
 from agent.desired import Publication
 from agent.model import (
+    Containers,
     Deadline,
     Delegation,
     Fact,
@@ -134,7 +135,7 @@ def without_deadlines(fact: Wireable) -> Wireable:
     """Give the fact as it would be if it never ended."""
     if isinstance(fact, Delegation):
         return replace(fact, preferred_until=None, valid_until=None)
-    if isinstance(fact, UplinkIPv4 | UplinkIPv6 | UplinkHealth):
+    if isinstance(fact, UplinkIPv4 | UplinkIPv6 | UplinkHealth | Containers):
         return replace(fact, valid_until=None)
     return fact
 
