@@ -9,7 +9,7 @@ import asyncio
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,29 +17,21 @@ from typing import Any, TypeVar
 import nftables
 
 from agent.desired import Ruleset
+from agent.drivers.nft.counts import carried, counts, has_counts
+from agent.drivers.nft.error import NftError, error_of
+from agent.drivers.nft.script import TABLE, deletions, difference, whole
 
-TABLE = "inet router"
+__all__ = ["LISTS", "TABLE", "Nft", "NftError", "difference", "whole"]
+
 # Address lists: a rule may drop by them, so taking an element away opens. They change in the one transaction only.
 LISTS = ("list4_", "list6_")
 _FLOWTABLE = "table inet router_probe { flowtable f { hook ingress priority filter; devices = { lo }; }; }"
 _FLOWS_END = (6, 4)
-# nft reads one command at a time; a command of this many elements keeps its memory small, the transaction is still one.
-_CHUNK = 1000
-_WHERE = re.compile(r":(\d+):\d+(?:-\d+)?: (?:Error: )?(.*)")
 # The tables that a skeleton makes anew, whole or by a chain; one that it only deletes is not there afterwards.
 _DYNAMIC = re.compile(r"(flags dynamic[^{}]*?)\n\s*elements = \{[^{}]*\}")
 _OURS = re.compile(r"^delete (?:table|chain) (\S+ \S+)\b[^\n]*$(?=.*^table \1 \{)", re.MULTILINE | re.DOTALL)
 
 Result = TypeVar("Result")
-
-
-class NftError(Exception):
-    """The kernel or nft refused. The text names the guilty line; `hint` says how to mend it, `line` is its number."""
-
-    def __init__(self, message: str, hint: str = "", line: int | None = None) -> None:
-        super().__init__(message)
-        self.hint = hint
-        self.line = line
 
 
 class Nft:
@@ -125,7 +117,7 @@ class Nft:
             for name, held in applied.elements.items()
             if not name.startswith(LISTS)
         }
-        script = "\n".join(line for name, keys in gone.items() for line in _deletions(name, keys))
+        script = "\n".join(line for name, keys in gone.items() for line in deletions(name, keys))
         if not script:
             return
         try:
@@ -147,10 +139,22 @@ class Nft:
                 self._load(difference(applied, target))
             except NftError:
                 # Somebody else changed our table: say so by loading the whole, which also tells the line of an error.
-                self._load_file(whole(target))
+                self._replace(target)
         else:
-            self._load_file(whole(target))
+            self._replace(target)
         self._applied = target
+
+    def _replace(self, target: Ruleset) -> None:
+        text = whole(target)
+        self._load_file(carried(text, self._counts()) if has_counts(text) else text)
+
+    def _counts(self) -> dict[str, str]:
+        """What our counters have counted. Packets of the milliseconds until the table is replaced are not in it."""
+        self._nft().set_stateless_output(val=False)
+        try:
+            return counts(self._command(f"list counters table {TABLE}"))
+        except NftError:
+            return {}  # the first load
 
     def _note(self) -> None:
         applied = self._applied
@@ -192,7 +196,7 @@ class Nft:
     def _command(self, text: str) -> str:
         code, output, error = self._nft().cmd(text)
         if code:
-            raise _error(error, text)
+            raise error_of(error, text)
         return str(output)
 
     def _load(self, script: str) -> None:
@@ -206,71 +210,7 @@ class Nft:
             file.flush()
             code, _, error = (context or self._nft()).cmd_from_file(file.name)
         if code:
-            raise _error(error, text)
-
-
-def whole(ruleset: Ruleset) -> str:
-    """A script that makes a ruleset true from whatever there is, in one transaction."""
-    lines = [ruleset.skeleton.rstrip("\n")]
-    for name, held in sorted(ruleset.elements.items()):
-        lines += _additions(name, held)
-    for name, rules in sorted(ruleset.chains.items()):
-        lines += [f"add rule {TABLE} {name} {rule}" for rule in rules]
-    return "\n".join(lines) + "\n"
-
-
-def difference(before: Ruleset, after: Ruleset) -> str:
-    """A script that turns one ruleset into another of the same skeleton; empty where nothing differs."""
-    lines: list[str] = []
-    added: list[str] = []
-    for name in sorted({*before.elements, *after.elements}):
-        old, new = before.elements.get(name, {}), after.elements.get(name, {})
-        if old is new or old == new:
-            continue
-        # A key with another value is deleted and added: within a transaction no packet sees it gone.
-        lines += _deletions(name, {key: value for key, value in old.items() if new.get(key) != value})
-        added += _additions(name, {key: value for key, value in new.items() if old.get(key) != value})
-    lines += added
-    for name in sorted({*before.chains, *after.chains}):
-        rules = after.chains.get(name, ())
-        if rules != before.chains.get(name, ()):
-            lines.append(f"flush chain {TABLE} {name}")
-            lines += [f"add rule {TABLE} {name} {rule}" for rule in rules]
-    return "\n".join(lines)
-
-
-def _additions(name: str, held: Mapping[str, str]) -> Iterator[str]:
-    for chunk in _chunks([f"{key} : {value}" if value else key for key, value in held.items()]):
-        yield f"add element {TABLE} {name} {{ {', '.join(chunk)} }}"
-
-
-def _deletions(name: str, held: Mapping[str, str]) -> Iterator[str]:
-    for chunk in _chunks(list(held)):
-        yield f"delete element {TABLE} {name} {{ {', '.join(chunk)} }}"
-
-
-def _chunks(items: list[str]) -> Iterator[list[str]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))
-
-
-def _error(error: str, text: str) -> NftError:
-    """What nft says, with the line it means: by its number in `text` where nft gives one."""
-    where = _WHERE.search(error)
-    said = error.strip().splitlines()
-    if where is None:
-        return NftError("nft: " + "; ".join(line.strip() for line in said[:2] if line.strip()), _hint(error))
-    number, what = int(where[1]), where[2]
-    lines = text.splitlines()
-    guilty = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    return NftError(f"nft: {what} in line {number}: {guilty[:400]}", _hint(error), number)
-
-
-def _hint(error: str) -> str:
-    if "Operation not permitted" in error:
-        return "give the container NET_ADMIN"
-    if "No such file or directory" in error or "not supported" in error:
-        return "the kernel may lack an nftables module that the rules use: see `zgrep NF_ /proc/config.gz`"
-    return ""
+            raise error_of(error, text)
 
 
 def _context() -> Any:
