@@ -18,8 +18,8 @@ def main() -> int:
     )
     parser.parse_args()
     # Imported late: a wrong word on the command line is answered at once.
-    from agent.app import run  # noqa: PLC0415
     from agent.config import ConfigError  # noqa: PLC0415
+    from agent.start import run  # noqa: PLC0415
 
     configure(os.environ.get("ROUTER_LOG__LEVEL", "info"))
     try:

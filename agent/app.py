@@ -1,11 +1,11 @@
-"""The composition root: settings, drivers, the loop, signals. Only this module sees everything."""
+"""The composition root of firewall and ingress: settings, drivers, the loop, signals. Only it sees everything."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -13,14 +13,12 @@ import structlog
 from agent import events as ev
 from agent.apply import Applier
 from agent.boot import BoottimeClock, notify_ready
-from agent.candidate import Candidate, first
 from agent.commands import answer, table
 from agent.config import ConfigError, Settings
 from agent.configuration import Configuration
 from agent.desired import Plan, Problem
 from agent.drivers.bus import Bus, BusError
 from agent.drivers.clock import watch_clock
-from agent.drivers.config_store import ConfigStore, Kept
 from agent.drivers.conntrack import Conntrack, ConntrackError
 from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
@@ -30,6 +28,7 @@ from agent.drivers.lease import read_leases
 from agent.drivers.lists import Lists
 from agent.drivers.local_time import utc_offset, watch_offset
 from agent.drivers.memory import MemoryStore
+from agent.drivers.named import forwards_over_tls
 from agent.drivers.needs import missing
 from agent.drivers.netlink import NetlinkWatcher
 from agent.drivers.nft import Nft, NftError
@@ -39,26 +38,19 @@ from agent.drivers.reset import ResetError
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
+from agent.drivers.zones import Zones
 from agent.model import State
+from agent.names import NameKeeper
 from agent.nodes import FIREWALL
 from agent.place import Place, bus_config, dials, list_sources, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
 from agent.reduce import reduce
+from agent.start import Start
 from agent.status import other_configurations
 
 log = structlog.get_logger(__name__)
 
 EVERY_LEASE = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """What the agent starts with. `error`: what is wrong with the node's own file, empty for nothing."""
-
-    candidate: Candidate
-    kept: Kept
-    error: str
-    store: ConfigStore
 
 
 class Agent:
@@ -75,6 +67,9 @@ class Agent:
         self._dinit = Dinit()
         self._lists = Lists(place.state / "lists.json")
         self._prober, self._watcher = Prober(self._clock.now), Watcher()
+        self.names = NameKeeper(
+            Zones(place.state / "named"), place.state / "public.json", self._clock.now, self._reload_named
+        )
         self._applier = Applier(
             nft=Nft(run_dir=place.run),
             route=RouteDriver(),
@@ -86,6 +81,8 @@ class Agent:
             now=self._clock.now,
             probe=self._probe,
             solicit=Solicitor().ask,
+            prepare_names=self.names.prepare,
+            keep_names=self.names.apply,
             resync=self._netlink.resync,
         )
         self._configure(settings)
@@ -130,7 +127,7 @@ class Agent:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Exit tears nothing down."""
-        self._recall(flowtable=await self._applier.nft.has_flowtables())
+        await self._recall()
         stop = asyncio.Event()
         running = asyncio.get_running_loop()
         running.add_signal_handler(signal.SIGTERM, stop.set)
@@ -147,6 +144,7 @@ class Agent:
                 group.create_task(self._prober.run(self.loop.emit), name="prober"),
                 group.create_task(self._watcher.run(self.loop.emit), name="watcher"),
                 group.create_task(self._lists.run(self.loop.emit), name="lists"),
+                group.create_task(self.names.run(lambda: self.loop.emit(ev.Tick())), name="names"),
                 group.create_task(watch_offset(self._zone, self._offset, self.loop.emit), name="local time"),
                 group.create_task(self.configuration.watch(), name="configuration"),
                 group.create_task(self._reload_on(hangups), name="hangup"),
@@ -173,9 +171,11 @@ class Agent:
         except DinitError:
             return False  # no dinit: an agent run by hand
 
-    def _recall(self, *, flowtable: bool) -> None:
+    async def _recall(self) -> None:
         now = self._clock.now()
-        state = State(memory=self._store.load(), flowtable=flowtable)
+        named_tls = self.place.node != FIREWALL or await forwards_over_tls()
+        flowtable = await self._applier.nft.has_flowtables()
+        state = State(memory=self._store.load(), flowtable=flowtable, forwards_tls=named_tls)
         for known in (self._lists.last_good(), ev.LocalTime(utc_offset(self._zone()))):
             state = reduce(state, known, now)
         for received in self._store.load_peers(now):
@@ -183,6 +183,10 @@ class Agent:
             state = reduce(state, event, now)
         self.loop.state = state
         self._bus.remember(state.peers)
+
+    async def _reload_named(self) -> None:
+        with suppress(DinitError):
+            await self._dinit.signal("named", "HUP")
 
     def _zone(self) -> str:
         return self.settings.site.timezone
@@ -228,14 +232,4 @@ class Agent:
     def problems(self) -> tuple[Problem, ...]:
         """What a person must know: what the container lacks, of the plan, nodes that run with another configuration."""
         others = other_configurations(self.loop.state.peers, self.place.node, self._info.config_digest)
-        return (*self._needs, *self.loop.problems, *others, *self.configuration.problems())
-
-
-async def run(environ: Mapping[str, str]) -> None:
-    """Run the agent of this container. Raises ConfigError before anything is touched."""
-    place = Place.of(environ)
-    store = ConfigStore(place.state)
-    candidate, kept, error = first(place, environ, store.load(), BoottimeClock().now())
-    place.state.mkdir(parents=True, exist_ok=True)
-    place.run.mkdir(parents=True, exist_ok=True)
-    await Agent(place, Start(candidate, kept, error, store), environ).run()
+        return (*self._needs, *self.loop.problems, *self.names.problems(), *others, *self.configuration.problems())

@@ -23,7 +23,11 @@ def planner_for(settings: Settings, node: str) -> Callable[[State, float], Plan]
         from agent.plan.ingress import plan_ingress  # noqa: PLC0415
 
         return partial(plan_ingress, settings, node)
-    known = ", ".join([FIREWALL, *settings.uplinks])
+    if node in settings.docker_hosts:
+        from agent.plan.docker_host import plan_docker_host  # noqa: PLC0415
+
+        return partial(plan_docker_host, settings, node)
+    known = ", ".join(settings.nodes)
     raise node_error(f"{node!r} is no node of this configuration", f"use one of: {known}")
 
 

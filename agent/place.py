@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from agent import __version__
 from agent.config import PppoeUplink, Settings, config_digest
@@ -49,8 +48,7 @@ def bus_config(settings: Settings, node: str) -> BusConfig:
 
 def node_info(settings: Settings, node: str) -> NodeInfo:
     """What the node tells of itself; peers warn when digests differ."""
-    role: Literal["firewall", "ingress"] = "firewall" if node == FIREWALL else "ingress"
-    return NodeInfo(role, __version__, SCHEMA, config_digest(settings))
+    return NodeInfo(settings.role(node), __version__, SCHEMA, config_digest(settings))
 
 
 def list_sources(settings: Settings, node: str) -> tuple[ListSource, ...]:

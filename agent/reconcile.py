@@ -19,6 +19,7 @@ from agent import events as ev
 from agent.desired import Plan, Problem
 from agent.model import State
 from agent.reduce import expire, next_deadline, reduce
+from agent.told import Told
 
 RESYNC = 300.0
 RETRY_FIRST = 0.5
@@ -105,6 +106,7 @@ class Reconciler:
     ready: bool = False
     queue: asyncio.Queue[ev.Event] = field(default_factory=asyncio.Queue)
     _failed: frozenset[str] = frozenset()
+    _told: Told = field(default_factory=Told)
     _inputs: dict[str, object] = field(default_factory=dict)
     _retry: float = RETRY_FIRST
     _retry_at: float | None = None
@@ -161,6 +163,8 @@ class Reconciler:
             if not step.once_quiet:
                 context = await self._run(step, context)
         self.applied, self._applied_at = plan, self.clock.now()
+        for problem in self._told.new(plan.problems, self._applied_at):
+            log.warning("problem", part=problem.part, problem=problem.message, hint=problem.hint)
         self._unsettled = True
         self._keep_failed(context.failed, retry=retry)
         if not self.ready and not context.failed & self.essential:
