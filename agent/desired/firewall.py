@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from agent.desired import Table
 from agent.desired.advertise import AdvertisedPrefix, RadvdConfig, RadvdInterface  # noqa: F401  # until all have moved
 from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation  # noqa: F401
+from agent.desired.docker_hosts import Exposed, Machines
 from agent.model import Family, IPNetwork
 
 Action: TypeAlias = Literal["accept", "drop", "reject"]
@@ -109,7 +110,8 @@ class ZonePair:
 class Zone:
     """A network: its device and the subnets whose addresses may be sources there.
 
-    `dhcp4`: DHCPv4 is served there. `router`: router advertisements are sent there.
+    `dhcp4`, `dhcp6`: DHCP is served there. `router`: router advertisements are sent there. `machines`: the lengths of the
+    prefixes that docker hosts have there, each accepted from its own MAC alone.
     """
 
     name: str
@@ -117,7 +119,9 @@ class Zone:
     subnets4: tuple[IPv4Network, ...] = ()
     subnets6: tuple[IPv6Network, ...] = ()
     dhcp4: bool = False
+    dhcp6: bool = False
     router: bool = False
+    machines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +142,8 @@ class FirewallPolicy:
     (a trunk). `balanced`: zones whose uplinks may share new connections. `bus_port`: our broker's TCP port on
     interfaces that are not ours, None when it is elsewhere. `internal6`: `site.prefix`. `local_outside`: unique local
     addresses exist beyond an uplink (a tunnel), so packets to them may leave. `outside6`: addresses of `internal6`
-    that an uplink itself has (the same prefix inside and outside).
+    that an uplink itself has (the same prefix inside and outside). `counted`: (counter, fingerprint of the rule that it
+    counts): what has the same fingerprint in the next policy goes on counting.
     """
 
     zones: tuple[Zone, ...]
@@ -152,6 +157,7 @@ class FirewallPolicy:
     outside6: tuple[IPv6Address, ...] = ()
     balanced: tuple[str, ...] = ()
     lists: tuple[str, ...] = ()
+    counted: tuple[tuple[str, str], ...] = ()
 
     def __hash__(self) -> int:
         """Cheap: a policy is the key of a cache at every event, and few exist."""
@@ -174,7 +180,8 @@ class FirewallTable(Table):
 
     `choice4`, `choice6`: (device, mark) of the uplink that new connections from there take. `ingress`: (MAC on the
     DMZ, mark). `external4`, `external6`: (addresses of an uplink, mark), disjoint. `steered4`, `steered6`: (device,
-    rule, mark) of rules whose uplink can be used.
+    rule, mark) of rules whose uplink can be used. `machines`: by zone. `exposed`: by docker host; what their containers
+    have open from outside, beyond what rules open.
     """
 
     policy: FirewallPolicy
@@ -187,3 +194,5 @@ class FirewallTable(Table):
     steered4: tuple[tuple[str, Steer, int], ...] = ()
     steered6: tuple[tuple[str, Steer, int], ...] = ()
     balances: tuple[Balance, ...] = ()
+    machines: tuple[Machines, ...] = ()
+    exposed: tuple[Exposed, ...] = ()

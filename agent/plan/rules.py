@@ -10,8 +10,9 @@ from agent.config.rule import Rule
 from agent.config.settings import INTERNET, Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
 from agent.desired.firewall import FilterRule, FirewallPolicy, Limit, Match, Steer, Zone, ZonePair
+from agent.plan.docker_hosts import lengths
 from agent.plan.forwards import accepted
-from agent.plan.networks import subnets6
+from agent.plan.rule_counts import counted
 from agent.plan.rule_ends import listed, zones
 from agent.plan.rule_matches import matches
 from agent.plan.window import window
@@ -70,13 +71,15 @@ def _steer(settings: Settings, number: int, rule: Rule, pair: tuple[str, str]) -
 
 
 def _zone(settings: Settings, name: str, device: str) -> Zone:
-    network = settings.networks[name]
+    network, own = settings.networks[name], settings.network_prefix(name)
     return Zone(
         name=name,
         device=device,
         subnets4=(network.ipv4.network,) if network.ipv4 else (),
-        subnets6=subnets6(settings, name),
+        subnets6=() if own is None else (own,),
+        machines=lengths(settings, name),
         dhcp4=network.dhcp4 is not None and network.ipv4 is not None,
+        dhcp6=network.serves_dhcp6,
         router=network.transit or settings.network_prefix(name) is not None,
     )
 
@@ -98,5 +101,6 @@ def policy(settings: Settings, devices: dict[str, str], closed: tuple[str, ...],
         local_outside=any(a in UNIQUE_LOCAL for a in (*tunnels, *static6)),
         outside6=tuple(a for a in static6 if a in settings.site.prefix),
         lists=listed(settings),
+        counted=counted(settings),
         balanced=tuple(name for name in settings.networks if any(entry.weight for entry in settings.preferences(name))),
     )

@@ -22,7 +22,11 @@ _REMEMBER = {"second": "1m", "minute": "5m", "hour": "2h", "day": "2d"}
 def counters(policy: FirewallPolicy) -> list[str]:
     """One counter per rule and policy of the configuration."""
     names = {rule.counter for pair in policy.pairs for rule in (*pair.rules, pair.policy) if rule is not None}
-    return [f"counter {name} {{ }}" for name in sorted(names, key=lambda name: (len(name), name))]
+    what = dict(policy.counted)
+    return [
+        f'counter {name} {{ comment "{what[name]}" }}' if name in what else f"counter {name} {{ }}"
+        for name in sorted(names, key=lambda name: (len(name), name))
+    ]
 
 
 def meters(policy: FirewallPolicy) -> list[str]:
@@ -127,10 +131,11 @@ class Pairs:
             for zone in (*policy.zones, policy.transit)
             if any(f.address in subnet for f in policy.forwards for subnet in zone.subnets4)
         }
+        self._open = self.forwarded | {zone.name for zone in policy.zones if zone.machines}
 
     def has(self, source: str, destination: str) -> bool:
         """Whether any new connection may go from one zone to another."""
-        return (source, destination) in self._pairs or (source == INTERNET and destination in self.forwarded)
+        return (source, destination) in self._pairs or (source == INTERNET and destination in self._open)
 
     def rules(self, source: str, destination: str) -> list[str]:
         """The rules of a pair, as nft lines."""
