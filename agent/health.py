@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from agent.desired.probe import Rounds
+from agent.desired.probe import NextHop, Rounds
 from agent.model import FamilyHealth
 
 ASKS = 3  # times in a round at most
@@ -22,6 +22,10 @@ WINDOW = 200  # questions per target; a minute of them, at the default pace
 _MASK = (1 << WINDOW) - 1
 SETTLED = 100  # questions before loss is judged
 EASED = 0.75  # of a threshold: below it a degradation is over
+# Bad rounds after which a next hop that never answered, and that the kernel neither finds nor gives up, is taken for
+# one that answers nobody. At one a second the kernel has decided before: it trusts an address for 45 s at most, and
+# verifies it within 8 s of the next packet (RFC 4861 section 10, arp(7)).
+PATIENCE = 60
 _GAIN = 1 / 8  # of the smoothed round-trip time (RFC 6298 section 2)
 
 
@@ -52,6 +56,7 @@ class Track:
     """What is known of one family. `up` None: nothing yet. `since`: the moment of the verdict (CLOCK_BOOTTIME).
 
     `bad`, `good`: rounds in a row. `needed`: good rounds until it is up. `answered`: it has answered once.
+    `lost`: the kernel gave the next hop up, and has not found it since.
     """
 
     up: bool | None = None
@@ -60,6 +65,7 @@ class Track:
     good: int = 0
     needed: int = 1
     answered: bool = False
+    lost: bool = False
     degraded: bool = False
     records: Mapping[int, Record] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -93,28 +99,47 @@ def unverified(now: float) -> Track:
     return Track(up=False, since=now)
 
 
-def after_round(track: Track, rounds: Rounds, *, answered: int, now: float) -> Track:
+def still_down(rounds: Rounds, now: float) -> Track:
+    """A family that was down when an earlier life of the agent ended: nothing has recovered meanwhile."""
+    return Track(up=False, since=now, needed=rounds.recover_after)
+
+
+def after_round(track: Track, rounds: Rounds, *, answered: int, now: float, next_hop: NextHop = "unknown") -> Track:
     """After a round in which `answered` targets answered in time."""
     if answered >= rounds.quorum:
         good = min(track.good + 1, rounds.recover_after)
-        track = replace(track, good=good, bad=0, answered=True)
+        track = replace(track, good=good, bad=0, answered=True, lost=False)
         if track.up is not True and good >= track.needed:
             # What was lost while it was down says nothing of the line as it is now.
             records = track.records if track.up is None else MappingProxyType({})
             track = replace(track, up=True, since=now, records=records)
         return _judged(track, rounds)
-    bad = min(track.bad + 1, rounds.fail_after)
+    bad = min(track.bad + 1, max(rounds.fail_after, PATIENCE))
     track = replace(track, bad=bad, good=0)
     if bad < rounds.fail_after:
         return _judged(track, rounds)
     if rounds.doubt and not track.answered:
-        return track if track.up else replace(track, up=True, since=now)  # what never answers tells nothing
+        return _doubted(track, rounds, next_hop, now)
     return failed(track, rounds, now)
 
 
-def failed(track: Track, rounds: Rounds, now: float) -> Track:
-    """A failure: by `fail_after` bad rounds, or by an event that is as certain as they are."""
-    track = replace(track, good=0, needed=rounds.recover_after, degraded=False)
+def _doubted(track: Track, rounds: Rounds, next_hop: NextHop, now: float) -> Track:
+    """After the silence of what has never answered: it may be dead, or answer nobody, or not us. The kernel asks too.
+
+    What the kernel gave up is dead: no packet can be sent there. What it found is alive, but for an agent that has
+    just begun: the kernel may have found it before it died, and has not verified it yet.
+    """
+    if next_hop == "lost":
+        return failed(track, rounds, now, lost=True)
+    patient = track.bad >= PATIENCE and not track.lost
+    if track.up or not (patient or (next_hop == "found" and track.up is False)):
+        return track
+    return replace(track, up=True, since=now, lost=False)
+
+
+def failed(track: Track, rounds: Rounds, now: float, *, lost: bool = False) -> Track:
+    """A failure: by `fail_after` bad rounds, or by what is as certain, a next hop that the kernel has `lost`."""
+    track = replace(track, good=0, needed=rounds.recover_after, degraded=False, lost=track.lost or lost)
     return track if track.up is False else replace(track, up=False, since=now)
 
 

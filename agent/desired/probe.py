@@ -11,6 +11,8 @@ from typing import Literal, TypeAlias
 from agent.model import Family, IPAddress
 
 TargetKind: TypeAlias = Literal["echo", "neighbour", "tcp", "dns", "http"]
+# What the kernel knows of the next hop: its link-layer address, that it does not answer, or neither.
+NextHop: TypeAlias = Literal["found", "lost", "unknown"]
 # The identifier of the firewall's echo requests to an ingress: by it the ingress knows that its uplink is asked for.
 WATCH_IDENTIFIER = 0x5257
 # It answers by the hop limit of its reply: one of these, or the kernel's own where every family carries packets.
@@ -56,7 +58,7 @@ class Rounds:
     """How a verdict is made. Times in seconds, `max_loss` 0..1; see `agent.health`.
 
     `quorum`: targets that must answer for a good round. `doubt`: silence counts only after a first answer, since what
-    is asked may never answer.
+    is asked may never answer; until then the kernel's own questions to the next hop decide.
     """
 
     interval: float = 0.3
@@ -73,7 +75,8 @@ class Rounds:
 class FamilyProbes:
     """The targets of one family, asked with `source` in `rounds`. `dns`: the uplink's servers, for names.
 
-    `lost`: the kernel has given the next hop up (neighbour state failed): that is a failure at once.
+    `next_hop` lost: the kernel has given it up (neighbour state failed), that is a failure at once.
+    `was_down`: the family was down when an earlier life of the agent ended; it is so until it proves otherwise.
     """
 
     family: Family
@@ -81,7 +84,8 @@ class FamilyProbes:
     targets: tuple[Target, ...]
     rounds: Rounds
     dns: tuple[IPAddress, ...] = ()
-    lost: bool = False
+    next_hop: NextHop = "unknown"
+    was_down: bool = False
 
 
 @dataclass(frozen=True, slots=True)

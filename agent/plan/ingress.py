@@ -13,7 +13,7 @@ from agent.plan.ingress_fixed import METRIC, Fixed, fixed, static_routes
 from agent.plan.ingress_problem import problems
 from agent.plan.ingress_seen import Seen, look
 from agent.plan.ingress_sysctl import sysctls
-from agent.plan.probe import probes, verdicts
+from agent.plan.probe import probes, standings, verdicts
 
 _memo: list[tuple[Settings, str, Fixed]] = []
 
@@ -26,7 +26,7 @@ def plan_ingress(settings: Settings, node: str, state: State, now: float) -> Pla
     share = _share(settings, node)
     seen = look(share, state, now)
     probing = probes(seen, (forwarder.address for forwarder in settings.dns.forwarders))
-    health = verdicts(seen, probing)
+    health = verdicts(seen, probing, now)
     table = _table(seen, health.alive, flowtable=state.flowtable)
     uplink = share.uplink
     wan, dmz = seen.wan.link, seen.dmz.link
@@ -148,6 +148,8 @@ def _flows(table: IngressTable) -> tuple[FlowEnd, ...]:
 
 def _memory(settings: Settings, seen: Seen) -> Memory:
     """A network's external id is kept while the network exists, also while another prefix is in force."""
-    before = seen.state.memory
+    before, fares = seen.state.memory, standings(seen, seen.share.node)
     npt = {name: number for name, number in {**before.npt, **seen.ladder.ids}.items() if name in settings.networks}
-    return before if npt == before.npt else Memory(before.marks, npt)
+    if npt == before.npt and fares == before.standings:
+        return before
+    return Memory(before.marks, npt, fares)

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from agent.config import AnyUplink
-from agent.desired.probe import FamilyProbes, Probes, Rounds, Target
-from agent.model import Family, FamilyHealth, IPAddress, UplinkHealth
+from agent.desired.probe import FamilyProbes, NextHop, Probes, Rounds, Target
+from agent.model import Family, FamilyHealth, IPAddress, Standing, UplinkHealth
 from agent.plan.ingress_seen import Seen
+from agent.plan.standing import key
 
 _FAMILIES: tuple[Family, ...] = (4, 6)
 # The next hop answers for one link only, and often for many customers: once a second is enough.
 _NEXT_HOP = Rounds(interval=1.0, timeout=1.0, recover_after=3, max_loss=None, doubt=True)
 _NO_NEIGHBOURS = frozenset({"ppp", "wireguard", "none"})
+_FOUND: Mapping[str, NextHop] = MappingProxyType({"failed": "lost", "reachable": "found", "permanent": "found"})
+# Seconds that a verdict of an earlier life of the agent is told for; the first of its own comes long before.
+_RECALLED = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +53,33 @@ def probes(seen: Seen, forwarders: Iterable[IPAddress] = ()) -> Probes | None:
     return Probes(wan.name, wan.index, families) if families else None
 
 
-def verdicts(seen: Seen, probing: Probes | None) -> Verdicts:
+def verdicts(seen: Seen, probing: Probes | None, now: float) -> Verdicts:
     """What the answers say. A family that has just appeared is down until its first good round.
 
-    Where the agent has just begun (no health at all yet) nothing is known, and what was in use stays so.
+    Where the agent has just begun (no health at all yet) what was down stays down; of the others nothing is known, and
+    what was in use stays so.
     """
-    probed = {one.family for one in probing.families} if probing is not None else set()
+    families = probing.families if probing is not None else ()
+    probed = {one.family for one in families}
     health = seen.state.health
     known: dict[Family, FamilyHealth | None] = dict.fromkeys(_FAMILIES)
-    if health is not None:
+    if health is None:
+        known |= {one.family: FamilyHealth(up=False) for one in families if one.was_down}
+    else:
         told = {4: health.ipv4, 6: health.ipv6}
         known |= {family: told[family] or FamilyHealth(up=False) for family in _FAMILIES if family in probed}
     alive = frozenset(f for f in _FAMILIES if _usable(seen, f) and ((verdict := known[f]) is None or verdict.up))
-    return Verdicts(MappingProxyType(known), alive, health.valid_until if health is not None else None)
+    return Verdicts(MappingProxyType(known), alive, health.valid_until if health is not None else now + _RECALLED)
+
+
+def standings(seen: Seen, node: str) -> Mapping[str, Standing]:
+    """What a next life of the agent must know: the families that are down, by `<uplink>/<4 or 6>`."""
+    health = seen.state.health
+    if health is None:
+        return seen.state.memory.standings
+    told: tuple[tuple[Family, FamilyHealth | None], ...] = ((4, health.ipv4), (6, health.ipv6))
+    down = {key(node, family): one.since for family, one in told if one is not None and not one.up}
+    return MappingProxyType({place: Standing(well=False, since=since or 0.0) for place, since in down.items()})
 
 
 def _usable(seen: Seen, family: Family) -> bool:
@@ -85,7 +103,9 @@ def _family(seen: Seen, family: Family, link_kind: str, servers: tuple[IPAddress
     dns: tuple[IPAddress, ...] = ()
     if any(target.address is None for target in targets):
         dns = tuple(one for one in (*(lease.dns if lease is not None else ()), *servers) if one.version == family)
-    return FamilyProbes(family, source, targets, rounds, dns, lost=_lost(seen, gateway))
+    began = seen.state.health is None
+    was_down = began and key(seen.share.node, family) in seen.state.memory.standings
+    return FamilyProbes(family, source, targets, rounds, dns, _next_hop(seen, gateway), was_down=was_down)
 
 
 def _targets(uplink: AnyUplink, family: Family) -> tuple[tuple[Target, ...], Rounds]:
@@ -114,9 +134,9 @@ def _source(seen: Seen, family: Family) -> IPAddress | None:
     return next((ip for ip in seen.ladder.own if ip in there), None)
 
 
-def _lost(seen: Seen, gateway: IPAddress | None) -> bool:
-    """Whether the kernel has given up asking for the next hop's link-layer address."""
+def _next_hop(seen: Seen, gateway: IPAddress | None) -> NextHop:
+    """What the kernel makes of the next hop; a stale or incomplete entry says nothing."""
     if gateway is None or seen.wan.link is None:
-        return False
+        return "unknown"
     entry = seen.state.neighbours.get((seen.wan.link.index, gateway))
-    return entry is not None and entry.state == "failed"
+    return _FOUND.get(entry.state, "unknown") if entry is not None else "unknown"

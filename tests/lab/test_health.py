@@ -110,6 +110,59 @@ def test_without_a_probe_a_next_hop_that_falls_silent_is_noticed(world: HealthWo
     world.uses("guest", "odido")
 
 
+def test_an_agent_that_begins_with_a_dead_next_hop_knows_it(world: HealthWorld) -> None:
+    world.settled()
+    odido, services = world.nodes["odido"], world.services["odido"]
+    services.dinitctl("stop", "router-agent")
+    odido.path("/var/lib/router/choice.json").unlink(missing_ok=True)  # it has never known
+    with mute(world.nodes["odido-isp"]):
+        odido.ip("neigh flush dev wan")
+        services.dinitctl("start", "router-agent")
+        world.is_up("odido", up=False)
+        world.uses("guest", "kpn")
+    world.is_up("odido")
+    world.uses("guest", "odido")
+
+
+def test_an_agent_that_restarts_goes_on_knowing_what_is_dead(world: HealthWorld) -> None:
+    world.settled()
+    phone = world.nodes["phone"]
+    with mute(world.nodes["odido-isp"]):
+        world.uses("guest", "kpn")
+        for family in (4, 6):
+            world.goes_by("phone", family, "kpn")
+        with Train(phone, INTERNET4) as four, Train(phone, INTERNET6) as six:
+            for train in (four, six):
+                train.wait_flowing()
+            before = world.logs("odido").count("uplink probed")
+            world.services["odido"].dinitctl("restart", "router-agent")
+            wait_for(lambda: world.logs("odido").count("uplink probed") > before, 20, "a verdict of its new life")
+            world.is_up("odido", up=False)
+            for train in (four, six):
+                train.wait_flowing()
+        assert [train.result.lost for train in (four, six)] == [[], []], "nothing tried the dead uplink"
+    world.is_up("odido")
+    world.uses("guest", "odido")
+
+
+def test_a_next_hop_that_answers_nobody_but_is_there_is_not_dead(world: HealthWorld) -> None:
+    world.settled()
+    odido, isp = world.nodes["odido"], world.nodes["odido-isp"]
+    mac = json.loads(isp.output(["ip", "-j", "link", "show", "line"]))[0]["address"]
+    hops = ("198.51.100.1", "2001:db8:b::1")
+    with mute(isp):
+        world.down("odido")
+        world.uses("guest", "kpn")
+        odido.ip(*(f"neigh replace {hop} lladdr {mac} nud permanent dev wan" for hop in hops))
+        world.up("odido")
+        world.is_up("odido")
+        world.uses("guest", "odido")
+        for family in (4, 6):
+            world.goes_by("phone", family, "odido")
+    odido.ip(*(f"neigh del {hop} dev wan" for hop in hops))
+    world.settled()
+
+
 def test_an_ingress_that_is_gone_is_noticed_without_a_word_from_it(world: HealthWorld) -> None:
     world.settled()
     with vanished(world, "kpn"):

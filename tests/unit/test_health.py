@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.desired.probe import Rounds
+from agent.desired.probe import NextHop, Rounds
 from agent.health import (
     ASKS,
     EASED,
+    PATIENCE,
     SETTLED,
     WINDOW,
     Record,
@@ -19,6 +20,7 @@ from agent.health import (
     after_question,
     after_round,
     failed,
+    still_down,
     to_ask,
     unverified,
 )
@@ -26,6 +28,7 @@ from agent.model import FamilyHealth
 from tests.simulation import DAY, LOSS, simulated
 
 DEFAULT = Rounds()
+DOUBT = replace(DEFAULT, doubt=True, recover_after=3)
 answers = st.lists(st.integers(0, 2), max_size=60)
 policies = st.builds(
     Rounds,
@@ -36,9 +39,9 @@ policies = st.builds(
 )
 
 
-def after(track: Track, rounds: Rounds, *answered: int, start: float = 0.0) -> Track:
+def after(track: Track, rounds: Rounds, *answered: int, start: float = 0.0, next_hop: NextHop = "unknown") -> Track:
     for number, one in enumerate(answered):
-        track = after_round(track, rounds, answered=one, now=start + number)
+        track = after_round(track, rounds, answered=one, now=start + number, next_hop=next_hop)
     return track
 
 
@@ -71,11 +74,35 @@ def test_a_family_that_appears_is_down_until_its_first_good_round() -> None:
     assert after(unverified(5.0), DEFAULT, 0, 1).up
 
 
-def test_what_never_answers_says_nothing_where_there_is_doubt() -> None:
-    doubt = replace(DEFAULT, doubt=True)
-    assert after(Track(), doubt, 0, 0).up is None
-    assert after(unverified(0.0), doubt, 0, 0, 0, 0).up
-    assert after(Track(), doubt, 1, 0, 0, 0).up is False, "it has answered once"
+def test_what_has_answered_once_is_believed_when_it_falls_silent() -> None:
+    assert after(Track(), DOUBT, 1, 0, 0, 0).up is False
+
+
+def test_what_never_answers_says_nothing_until_patience_ends() -> None:
+    assert after(Track(), DOUBT, *[0] * (PATIENCE - 1)).up is None
+    assert after(Track(), DOUBT, *[0] * PATIENCE).up
+    assert after(unverified(0.0), DOUBT, *[0] * PATIENCE).up
+
+
+def test_what_never_answers_is_down_when_the_kernel_gives_it_up_and_up_only_when_it_finds_it_again() -> None:
+    down = after(Track(), DOUBT, 0, 0, 0, next_hop="lost")
+    assert down.up is False
+    assert after(down, DOUBT, *[0] * 2 * PATIENCE).up is False, "patience proves nothing against the kernel"
+    assert after(down, DOUBT, 0, next_hop="found").up
+    assert after(down, DOUBT, 1, 1, 1).up, "or when it answers"
+    up = after(Track(), DOUBT, *[0] * PATIENCE)
+    assert after(up, DOUBT, 0, next_hop="lost").up is False
+
+
+def test_what_the_kernel_found_is_alive_where_it_is_new_but_not_where_the_agent_is() -> None:
+    assert after(unverified(0.0), DOUBT, 0, 0, 0, next_hop="found").up
+    assert after(Track(), DOUBT, *[0] * (PATIENCE - 1), next_hop="found").up is None, "found before it died, perhaps"
+    assert after(Track(), DOUBT, *[0] * PATIENCE, next_hop="found").up
+
+
+def test_what_an_earlier_life_knew_to_be_down_recovers_as_any_other() -> None:
+    assert after(still_down(DEFAULT, 5.0), DEFAULT, *[1] * 9).up is False
+    assert after(still_down(DEFAULT, 5.0), DEFAULT, *[1] * 10).up
 
 
 def test_an_event_fails_it_at_once() -> None:

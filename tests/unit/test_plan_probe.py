@@ -13,7 +13,7 @@ from agent.config import Probe
 from agent.desired import Plan
 from agent.desired.ingress import IngressTable
 from agent.desired.probe import FamilyProbes, Probes, Target, Watched
-from agent.model import Choice, Family, FamilyHealth, Lease, Neighbour, Reach, State, UplinkHealth
+from agent.model import Choice, Family, FamilyHealth, Lease, Neighbour, Reach, Standing, State, UplinkHealth
 from agent.plan.firewall import plan_firewall
 from agent.plan.ingress import plan_ingress
 from agent.plan.ingress_fixed import fixed
@@ -95,11 +95,12 @@ def test_a_prefix_without_an_address_is_probed_from_an_address_of_the_prefix_onc
 def test_a_next_hop_that_the_kernel_gave_up_is_lost() -> None:
     seen = state(PREFIX)
     gateway = ip_address("192.0.2.1")
-    for kind, lost in (("reachable", False), ("incomplete", False), ("failed", True)):
+    said = {"reachable": "found", "permanent": "found", "incomplete": "unknown", "stale": "unknown", "failed": "lost"}
+    for kind, next_hop in said.items():
         entry = Neighbour(WAN, gateway, state=kind)
         known = replace(seen, neighbours=MappingProxyType({(WAN, gateway): entry}))
-        assert family(probes("kpn", known), 4).lost == lost
-        assert not family(probes("kpn", known), 6).lost
+        assert family(probes("kpn", known), 4).next_hop == next_hop
+        assert family(probes("kpn", known), 6).next_hop == "unknown"
 
 
 def test_names_are_looked_up_at_the_lease_s_servers_then_at_the_forwarders() -> None:
@@ -118,6 +119,19 @@ def test_names_are_looked_up_at_the_lease_s_servers_then_at_the_forwarders() -> 
 def test_at_the_start_of_the_agent_nothing_is_known_and_nothing_is_said() -> None:
     assert health("kpn", state(PREFIX)) is None
     assert alive("kpn", state(PREFIX)) == {4, 6}
+
+
+def test_what_is_down_is_kept_and_the_next_life_of_the_agent_says_so_until_it_knows_better() -> None:
+    kept = plan_ingress(SETTINGS, "kpn", replace(state(PREFIX), health=UplinkHealth(UP, DOWN, NOW + 30)), NOW).memory
+    assert kept.standings == {"kpn/6": Standing(well=False, since=1.0)}
+    later = replace(state(PREFIX), memory=kept)
+    assert [one.was_down for one in (probes("kpn", later) or Probes("", 0, ())).families] == [False, True]
+    assert health("kpn", later) == UplinkHealth(None, FamilyHealth(up=False), NOW + 30)
+    assert alive("kpn", later) == {4}
+    assert plan_ingress(SETTINGS, "kpn", later, NOW).memory == kept
+    well = replace(later, health=UplinkHealth(UP, UP, NOW + 30))
+    assert not family(probes("kpn", well), 6).was_down
+    assert plan_ingress(SETTINGS, "kpn", well, NOW).memory.standings == {}
 
 
 def test_a_verdict_is_told_and_answered_to_the_firewall() -> None:

@@ -118,8 +118,19 @@ def test_a_device_of_the_same_name_is_asked_anew(told: Told) -> None:
 def test_a_lost_next_hop_is_a_failure_at_once_and_once(told: Told) -> None:
     told.prober.apply(probes(family(4)))
     told.verdict(4, up=True)
-    told.prober.apply(probes(family(4, lost=True)))
+    told.prober.apply(probes(family(4, next_hop="lost")))
     assert told.last == UplinkHealth(FamilyHealth(up=False, since=NOW), None, NOW + 30)
     told.verdict(4, up=True)
-    told.prober.apply(probes(family(4, lost=True)))
+    told.prober.apply(probes(family(4, next_hop="lost")))
     assert told.last == UplinkHealth(FamilyHealth(up=True, since=7.0), None, NOW + 30)
+
+
+def test_what_was_down_in_an_earlier_life_is_told_to_be_down_until_it_recovers(told: Told) -> None:
+    told.prober.apply(probes(family(4, was_down=True), family(6)))
+    assert told.events == []
+    told.verdict(6, up=True)
+    assert told.last == UplinkHealth(FamilyHealth(up=False, since=NOW), FamilyHealth(up=True, since=7.0), NOW + 30)
+    before = told.prober._running[4].rounds
+    assert before.track.needed == Rounds().recover_after
+    told.prober.apply(probes(family(4), family(6)))
+    assert told.prober._running[4].rounds is before, "the rounds go on"

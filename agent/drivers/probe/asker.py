@@ -48,6 +48,18 @@ class Packets:
             self._close(target.kind)  # the device or its address is another one
             raise
 
+    def nudge(self, target: Target) -> None:
+        """Let the kernel ask for a next hop: it does so when it has a packet to send there. Raises OSError.
+
+        The solicitations of IPv6 are sent by way of the kernel's own entry, ARP requests are not.
+        """
+        if isinstance(target.address, IPv4Address):
+            data = packet.echo_request(4, self._identifier, 0, self._cookie)
+            with sockets.icmp(
+                4, self.device, self.probes.source, ()
+            ) as mute:  # whether it answers an echo is no matter
+                mute.sendto(data, (str(target.address), 0))
+
     def close(self) -> None:
         """Close all sockets."""
         for kind in list(self._open):

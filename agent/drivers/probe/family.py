@@ -65,7 +65,9 @@ class FamilyRounds:
                 await self._round()
                 self._forget(loop.time())
                 answered = len(self._answered)
-                self.track = after_round(self.track, self.probes.rounds, answered=answered, now=self.now())
+                self.track = after_round(
+                    self.track, self.probes.rounds, answered=answered, now=self.now(), next_hop=self.probes.next_hop
+                )
                 self.on_round(self.track)
                 await asyncio.sleep(max(_next_round(start, self.probes.rounds.interval) - loop.time(), 0.0))
         finally:
@@ -108,6 +110,8 @@ class FamilyRounds:
             return
         try:
             self._packets.ask(what, number, again=not first)
+            if first and what.kind == "neighbour" and not self.track.answered:
+                self._packets.nudge(what)
         except OSError as error:  # no answer will come: that is what a lost packet looks like too
             self._complain(f"{what}: {error.strerror}")
 

@@ -11,7 +11,7 @@ import structlog
 from agent.desired.probe import FamilyProbes, Probes
 from agent.drivers.probe.family import FamilyRounds
 from agent.events import Event, HealthChanged
-from agent.health import Track, failed, unverified
+from agent.health import Track, failed, still_down, unverified
 from agent.model import Family, UplinkHealth
 
 REPORT = 10.0
@@ -72,11 +72,11 @@ class Prober:
             return
         running = self._running.get(one.family)
         if running is None:
-            track = unverified(self.now()) if self._applied else Track()
+            track = self._first(one)
         else:
             known, track = running.rounds.probes, running.rounds.track
-            if one.lost and not known.lost:
-                track = running.rounds.track = failed(track, one.rounds, self.now())
+            if one.next_hop == "lost" != known.next_hop:
+                track = running.rounds.track = failed(track, one.rounds, self.now(), lost=True)
             same = before is not None and (before.device, before.index) == (probes.device, probes.index)
             if same and _asks(known) == _asks(one):
                 running.rounds.probes = one
@@ -87,6 +87,12 @@ class Prober:
         rounds = FamilyRounds(probes, one, track, self.now, self._after_round)
         running = self._running[one.family] = _Running(rounds)
         self._start(running)
+
+    def _first(self, one: FamilyProbes) -> Track:
+        """What is known of a family before its first round."""
+        if self._applied:
+            return unverified(self.now())
+        return still_down(one.rounds, self.now()) if one.was_down else Track()
 
     def _start(self, running: _Running) -> None:
         if self._group is not None:
