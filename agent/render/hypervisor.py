@@ -42,7 +42,7 @@ def _pair(nic: RouterNic) -> list[str]:
 
 
 def networkd(found: Hypervisor) -> dict[str, str]:
-    """Files of /etc/systemd/network by their name, and `router-hosts.nft` for nftables.conf(5) to include."""
+    """Files of /etc/systemd/network by their name, and `router-hosts.service` of /etc/systemd/system."""
     files: dict[str, str] = {}
     for bridge in found.bridges:
         files[f"20-{bridge.name}.netdev"] = _file(
@@ -60,6 +60,14 @@ def networkd(found: Hypervisor) -> dict[str, str]:
             files[f"19-{nic.name}.netdev"] = _file(*pair)
         if bridge.isolated:
             files["router-hosts.nft"] = "\n".join(_rules(bridge)) + "\n"
+            # Rules that were loaded before the bridge was there have been seen to hold for arriving frames alone.
+            device = f"sys-subsystem-net-devices-{bridge.name}.device"
+            files["router-hosts.service"] = _file(
+                *("[Unit]", f"Description={bridge.purpose}", f"BindsTo={device}", f"After={device}", ""),
+                *("[Service]", "Type=oneshot", "RemainAfterExit=yes"),
+                *("ExecStart=/usr/sbin/nft -f /etc/systemd/network/router-hosts.nft", ""),
+                *("[Install]", f"WantedBy={device}"),
+            )
     return files
 
 
@@ -80,11 +88,16 @@ def _rules(bridge: Bridge) -> Iterator[str]:
     yield f"table bridge {TABLE};"
     yield f"delete table bridge {TABLE};"
     yield f"table bridge {TABLE} {{"
-    yield "    chain forward {"
-    yield "        type filter hook forward priority 0; policy accept;"
     if known:
-        yield f"        iifname . ether saddr {{ {pairs} }} oifname {{ {router} }} accept;"
+        # Before the bridge learns: else a VM with another's address gets the other's packets.
+        yield "    chain arrival {"
+        yield "        type filter hook prerouting priority -300; policy accept;"
+        yield f"        iifname . ether saddr {{ {pairs} }} accept;"
         yield f"        iifname {{ {ports} }} drop;"
+        yield "    };"
+        yield "    chain forward {"
+        yield "        type filter hook forward priority 0; policy accept;"
+        yield f"        iifname {{ {ports} }} oifname != {{ {router} }} drop;"
         yield f"        oifname {{ {ports} }} iifname != {{ {router} }} drop;"
-    yield "    };"
+        yield "    };"
     yield "};"
