@@ -8,9 +8,30 @@ import sys
 from typing import Literal
 
 from tests.lab.capture import Capture
-from tests.lab.node import LAB, Node
+from tests.lab.node import LAB, REPOSITORY, Node
 from tests.lab.wait import wait_for
 
+EMULATED_DNS = REPOSITORY / "compose" / "emulator" / "dns"
+# Where its names are asked without TLS; 53/udp is an echo server's.
+NAMES_PORT = 5353
+NAMED = f"""
+tls emulated {{ cert-file "/run/names/server.pem"; key-file "/run/names/server.key"; }};
+options {{
+    directory "/run/names";
+    pid-file none;
+    session-keyfile none;
+    listen-on port 853 tls emulated {{ any; }};
+    listen-on-v6 port 853 tls emulated {{ any; }};
+    listen-on port {NAMES_PORT} {{ any; }};
+    listen-on-v6 port {NAMES_PORT} {{ any; }};
+    allow-query {{ any; }};
+    recursion no;
+    dnssec-validation no;
+    querylog yes;
+}};
+controls {{ }};
+zone "." {{ type primary; file "root.zone.signed"; }};
+"""
 PORTS = ("7/udp", "7/tcp", "80/tcp", "443/tcp", "53/udp")
 
 
@@ -18,6 +39,18 @@ def serve_echo(node: Node, *ports: str) -> None:
     """Start the echo server of tests/lab/echo.py on a node, and wait until it listens. Ports as in `443/tcp`."""
     node.spawn([sys.executable, "-I", "-S", str(LAB / "echo.py"), *ports], "echo")
     wait_for(lambda: "ready" in node.log("echo"), 5, lambda: f"the echo server of {node.name}: {node.log('echo')}")
+
+
+def serve_names(node: Node) -> None:
+    """Start the resolver of the emulated internet, and wait until it answers: DNS over TLS, and plain on port 5353."""
+    node.run(["install", "-d", "/run/names"])
+    files = {name: EMULATED_DNS / name for name in ("server.pem", "server.key", "root.zone.signed")}
+    for name, path in files.items():
+        node.path(f"/run/names/{name}").write_text(path.read_text())
+    node.path("/run/names/named.conf").write_text(NAMED)
+    node.spawn(["named", "-f", "-n", "1", "-c", "/run/names/named.conf", "-L", "/run/log/names"], "names-start")
+
+    wait_for(lambda: node.log("names").count("all zones loaded"), 10, lambda: f"names: {node.log('names')}")
 
 
 def ask(
@@ -65,6 +98,7 @@ class Internet:
         """Start capturing and serving."""
         self.capture.__enter__()
         serve_echo(self.node, *PORTS)
+        serve_names(self.node)
 
     def stop(self) -> None:
         """Stop capturing."""

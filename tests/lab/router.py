@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from tests.lab.internet import EMULATED_DNS
 from tests.lab.node import LAB, Node
 from tests.lab.services_of import helper_files, service_files
 from tests.lab.topology import ROUTERS, NodeSpec
@@ -41,6 +42,9 @@ def files(spec: NodeSpec, config: str) -> dict[str, Any]:
     if spec.kind == "firewall":
         users = "".join(f"{user}:{password}\n" for user, password in PASSWORDS.items())
         found["/run/secrets/bus_users"] = {"text": users, "mode": 0o600}
+        # The trust store: whom named believes of certificates and of the root zone.
+        found["/etc/ssl/certs/ca-certificates.crt"] = {"text": (EMULATED_DNS / "ca.pem").read_text()}
+        found["/etc/bind/bind.keys"] = {"text": (EMULATED_DNS / "bind.keys").read_text()}
     return found
 
 

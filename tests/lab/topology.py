@@ -29,6 +29,10 @@ Kind: TypeAlias = Literal["switch", "emulator", "ingress", "firewall", "client"]
 
 INTERNET4 = "203.0.113.7"
 INTERNET6 = "2001:db8:f::7"
+# The resolver of the reference configuration; the internet host is it.
+RESOLVER4 = "9.9.9.9"
+RESOLVER6 = "2620:fe::fe"
+_RESOLVER = (f"{RESOLVER4} via {INTERNET4}", f"{RESOLVER6} via {INTERNET6}")
 KPN_PREFIX = "2001:db8:a100::/48"
 KPN_NEXT_PREFIX = "2001:db8:a200::/48"
 NAS4 = "10.10.0.5"
@@ -74,7 +78,7 @@ NODES: tuple[NodeSpec, ...] = (
     NodeSpec(
         "internet",
         "emulator",
-        (Port("eth0", "core", (f"{INTERNET4}/24", f"{INTERNET6}/64")),),
+        (Port("eth0", "core", (f"{INTERNET4}/24", f"{INTERNET6}/64", f"{RESOLVER4}/32", f"{RESOLVER6}/128")),),
         (
             "192.0.2.0/24 via 203.0.113.1",
             "198.51.100.0/24 via 203.0.113.2",
@@ -91,7 +95,7 @@ NODES: tuple[NodeSpec, ...] = (
             Port("core", "core", ("203.0.113.1/24", "2001:db8:f::1/64")),
             Port("line", "", ("192.0.2.1/24", "2001:db8:a::1/64")),
         ),
-        ("unreachable 2001:db8:a000::/36",),
+        ("unreachable 2001:db8:a000::/36", *_RESOLVER),
         _FORWARD,
     ),
     NodeSpec(
@@ -101,7 +105,7 @@ NODES: tuple[NodeSpec, ...] = (
             Port("core", "core", ("203.0.113.2/24", "2001:db8:f::2/64")),
             Port("line", "", ("198.51.100.1/24", "2001:db8:b::1/64")),
         ),
-        (),
+        _RESOLVER,
         _FORWARD,
     ),
     NodeSpec("kpn", "ingress", (Port("dmz", "dmz"), Port("backstage", "backstage", ("10.98.0.2/24",)))),

@@ -1,0 +1,111 @@
+"""The files of our own named below the state directory: the TSIG key, the first text of each zone, broken ones aside.
+
+named owns a dynamic zone's file and its journal from the moment it has loaded them: they hold the names of leases and
+survive restarts. Here they are only made, and put aside where named cannot load them any more.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pwd
+import secrets
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+KEY_NAME = "ddns"
+ALGORITHM = "hmac-sha256"
+KEY_BYTES = 32
+EMPTY = "empty"
+# NS points out of the zone: a name in it without an address would keep the zone from being loaded.
+_ZONE = """$TTL 300
+@ SOA localhost. hostmaster.localhost. 1 3600 600 604800 60
+@ NS localhost.
+"""
+CHECK_TIMEOUT = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+class Zones:
+    """The directory of named's state. `user`: who named runs as."""
+
+    def __init__(self, directory: Path, user: str = "bind") -> None:
+        self.directory = directory
+        self._user = user
+
+    def prepare(self, zones: Iterable[str]) -> None:
+        """Make what is missing for these zones; files of zones that are no more go. Raises OSError."""
+        names = tuple(zones)
+        self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._own(self.directory)
+        self._key()
+        for name, path in ((EMPTY, self.directory / EMPTY), *((name, self._file(name)) for name in names)):
+            if not path.exists():
+                self._write(path, _ZONE, 0o640)
+                log.info("zone file made", zone=name)
+        wanted = {self._file(name).name for name in names}
+        for path in sorted(self.directory.glob("*.zone")):
+            if path.name not in wanted:
+                for old in (path, path.with_name(f"{path.name}.jnl")):
+                    old.unlink(missing_ok=True)
+
+    def heal(self, zone: str) -> str:
+        """Look whether a zone that named does not serve can be loaded at all; a broken one is put aside and made anew.
+
+        Returns what was wrong with it, empty where its files are good. Raises OSError.
+        """
+        path = self._file(zone)
+        command = ["named-checkzone", "-j", zone, str(path)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False)
+        if path.exists() and done.returncode == 0:
+            return ""
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        why = " / ".join(lines[:2])[:300] or "no such file"
+        log.error("zone broken, put aside", zone=zone, error=why)
+        for old in (path, path.with_name(f"{path.name}.jnl")):
+            if old.exists():
+                old.replace(old.with_name(f"{old.name}.broken"))
+        self._write(path, _ZONE, 0o640)
+        return why
+
+    def broken(self) -> tuple[Path, ...]:
+        """Files that were put aside and are still there."""
+        return tuple(sorted(self.directory.glob("*.broken")))
+
+    def _file(self, zone: str) -> Path:
+        return self.directory / f"{zone}.zone"
+
+    def _key(self) -> None:
+        """The key that D2 and the agent sign updates with: made once, for named to read and in Kea's words."""
+        native, kea = self.directory / f"{KEY_NAME}.key", self.directory / f"{KEY_NAME}.json"
+        if native.exists() and kea.exists():
+            return
+        secret = base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
+        document = {"name": KEY_NAME, "algorithm": ALGORITHM.upper(), "secret": secret}
+        self._write(kea, json.dumps(document) + "\n", 0o600, owned=False)
+        self._write(native, f'key "{KEY_NAME}" {{\n    algorithm {ALGORITHM};\n    secret "{secret}";\n}};\n', 0o600)
+        log.info("a key for dynamic updates was made", file=str(native))
+
+    def _write(self, path: Path, text: str, mode: int, *, owned: bool = True) -> None:
+        temporary = path.with_name(f"{path.name}.tmp")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(descriptor)
+        if owned:
+            self._own(temporary)
+        temporary.replace(path)
+
+    def _own(self, path: Path) -> None:
+        try:
+            account = pwd.getpwnam(self._user)
+            os.chown(path, account.pw_uid, account.pw_gid)
+        except (KeyError, PermissionError):
+            return  # no named here, or not root: a test

@@ -1,0 +1,142 @@
+"""named.conf (named.conf(5)), for BIND 9.18 and 9.20."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from agent.desired import ConfigFile
+from agent.desired.dns import KEY_FILE, KEY_NAME, NamedConfig, Upstream
+
+# Where the images (Debian's ca-certificates) keep the certificate authorities.
+CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+# Served here as empty, so that no question about them leaves: RFC 6303 and 7793 (AS112), RFC 6761, 6762, 7686, 8375.
+# named has them built in, but not where it only forwards.
+EMPTY_ZONES = (
+    "0.in-addr.arpa",
+    "10.in-addr.arpa",
+    "127.in-addr.arpa",
+    "254.169.in-addr.arpa",
+    "168.192.in-addr.arpa",
+    *(f"{number}.172.in-addr.arpa" for number in range(16, 32)),
+    *(f"{number}.100.in-addr.arpa" for number in range(64, 128)),
+    "2.0.192.in-addr.arpa",
+    "100.51.198.in-addr.arpa",
+    "113.0.203.in-addr.arpa",
+    "255.255.255.255.in-addr.arpa",
+    f"{'0.' * 32}ip6.arpa",
+    f"1.{'0.' * 31}ip6.arpa",
+    "8.b.d.0.1.0.0.2.ip6.arpa",
+    "d.f.ip6.arpa",
+    "8.e.f.ip6.arpa",
+    "9.e.f.ip6.arpa",
+    "a.e.f.ip6.arpa",
+    "b.e.f.ip6.arpa",
+    "home.arpa",
+    "invalid",
+    "local",
+    "localhost",
+    "onion",
+)
+
+
+def _list(items: Iterable[object]) -> str:
+    return "{ " + "".join(f"{item}; " for item in items) + "}"
+
+
+def _upstream(upstream: Upstream) -> str:
+    tls = f" tls {_tls_name(upstream)}" if upstream.tls_name else ""
+    return f"{upstream.address} port {upstream.port}{tls}"
+
+
+def _tls_name(upstream: Upstream) -> str:
+    return f'"{upstream.tls_name}"'
+
+
+def _tls(config: NamedConfig) -> list[str]:
+    """A block for each name of a certificate: RFC 8310's strict privacy profile."""
+    names = dict.fromkeys(_tls_name(upstream) for upstream in config.upstreams if upstream.tls_name)
+    return [f'tls {name} {{ remote-hostname {name}; ca-file "{CA_FILE}"; }};' for name in names]
+
+
+def _forwarding(config: NamedConfig) -> list[str]:
+    if not config.forward:
+        return []
+    if not config.upstreams:
+        return ["    # No forwarder can be asked: nothing outside is resolved.", "    recursion no;"]
+    return ["    forward only;", f"    forwarders {_list(map(_upstream, config.upstreams))};"]
+
+
+def _options(config: NamedConfig) -> list[str]:
+    own = [f'"{domain}"' for domain in config.private_domains]
+    lines = [
+        "options {",
+        f'    directory "{config.state}";',
+        '    pid-file "/run/named/named.pid";',
+        "    session-keyfile none;",
+        f"    listen-on {_list(config.listen4)};",
+        f"    listen-on-v6 {_list(config.listen6)};",
+        '    allow-query { "clients"; };',
+        '    allow-recursion { "clients"; };',
+        '    allow-query-cache { "clients"; };',
+        "    allow-transfer { none; };",
+        "    notify no;",
+        *_forwarding(config),
+        "    dnssec-validation auto;",
+        f"    deny-answer-addresses {_list(config.private)} except-from {_list(own)};",
+        "    empty-zones-enable no;",
+        "    minimal-responses yes;",
+        f"    max-cache-size {config.cache}m;",
+        "    version none;",
+        "    hostname none;",
+        "    server-id none;",
+        f"    querylog {'yes' if config.log else 'no'};",
+    ]
+    if own:
+        # Names inside somebody's tunnel are seldom signed.
+        lines.append(f"    validate-except {_list(own)};")
+    return [*lines, "};"]
+
+
+def _zones(config: NamedConfig) -> list[str]:
+    lines = []
+    for name in config.zones:
+        lines += [
+            f'zone "{name}" {{',
+            "    type primary;",
+            f'    file "{name}.zone";',
+            f'    update-policy {{ grant "{KEY_NAME}" zonesub ANY; }};',
+            f'    allow-transfer {{ key "{KEY_NAME}"; }};',
+            "};",
+        ]
+    names = (name for name in EMPTY_ZONES if name not in config.zones)
+    return [*lines, *(f'zone "{name}" {{ type primary; file "empty"; }};' for name in names)]
+
+
+@lru_cache(maxsize=4)
+def render_named(config: NamedConfig) -> ConfigFile:
+    """`named.conf`. SIGHUP makes named read it again; it keeps the old one should the new one be wrong."""
+    lines = [
+        "# generated: changes are lost",
+        f'include "{KEY_FILE.replace("/var/lib/router/named", config.state)}";',
+        f'acl "clients" {_list(("127.0.0.1", "::1", *config.clients))};',
+        *_tls(config),
+        *_options(config),
+        # No rndc: signals do.
+        "controls { };",
+        "logging {",
+        "    channel lines { stderr; severity info; print-category yes; print-severity yes; };",
+        "    category default { lines; };",
+        # Somebody else's servers, and what every client that keeps trying would say again.
+        "    category lame-servers { null; };",
+        "    category edns-disabled { null; };",
+        "};",
+        *_zones(config),
+    ]
+    return ConfigFile(
+        path="named.conf",
+        text="\n".join(lines) + "\n",
+        check=("named-checkconf", "{path}"),
+        service="named",
+        reload="HUP",
+    )
