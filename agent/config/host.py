@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from agent.config.addresses import Address4, Address6
+from agent.config.addresses import Address4, Address6, Prefix6
 from agent.config.base import Noun
 from agent.config.ports import PortList, Ports
 from agent.config.texts import Mac
@@ -40,8 +40,14 @@ class DockerHost(Noun):
     """A VM with a /76 of a /64 and containers in a /80 of that. Its key is the node of its agent."""
 
     network: str = Field(description="the network it lives in")
-    index: Annotated[int, Field(ge=0)] = Field(
-        description="n: its /76 has group 5 = n<<4, its containers' /80 group 5 = (n<<4)+1; 0 is free, 1 the uplink's"
+    index: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="n: its /76 has group 5 = n<<4, its containers' /80 group 5 = (n<<4)+1; 0 is free, 1 the uplink's. "
+        "Where `site.prefix` is shorter than /64 and the network has no `subnet`: the n-th /64",
+    )
+    prefix: Prefix6 | None = Field(default=None, description="its prefix, /64 to /79, instead of `index`")
+    containers: Prefix6 | None = Field(
+        default=None, description="the part of its prefix that its containers have; default: the second /80"
     )
     mac: Mac = Field(description="its MAC address: its IPv6 addresses are accepted from it alone")
     may_expose: MayExpose = Field(

@@ -171,27 +171,39 @@ class Settings(BaseSettings):
         """A host's IPv4 address."""
         return self.hosts[name].ipv4
 
-    def docker_prefix(self, name: str) -> IPv6Network | None:
-        """A docker host's /76: group 5 of its network's /64 (or of a /64 `site.prefix`) is index << 4."""
+    def docker_machine(self, name: str) -> plan6.Machine | None:
+        """A docker host's addresses; None where its index does not fit.
+
+        By `prefix` as written, else by `index`: /76s of its network's /64 or of a /64 `site.prefix`, else /64s.
+        """
         host = self.docker_hosts[name]
-        return plan6.docker_prefix(self._docker_base(host.network), host.index)
+        prefix = host.prefix
+        if prefix is None and host.index is not None:
+            prefix = plan6.machine_prefix(self.site.prefix, self.docker_base(host.network), host.index)
+        return None if prefix is None else plan6.Machine(prefix, host.containers or plan6.containers(prefix))
+
+    def docker_prefix(self, name: str) -> IPv6Network | None:
+        """A docker host's prefix, by default a /76: group 5 is index << 4."""
+        machine = self.docker_machine(name)
+        return machine.prefix if machine else None
 
     def docker_gateway(self, name: str) -> IPv6Interface | None:
-        """The firewall's address towards a docker host: ::1 of its /76."""
-        prefix = self.docker_prefix(name)
-        return IPv6Interface((int(prefix.network_address) + 1, plan6.DOCKER_LENGTH)) if prefix else None
+        """The firewall's address towards a docker host, as that sees it: ::1 of its prefix."""
+        machine = self.docker_machine(name)
+        return machine.gateway if machine else None
 
     def docker_address(self, name: str) -> IPv6Address | None:
-        """A docker host's own address: ::2 of its /76."""
-        prefix = self.docker_prefix(name)
-        return prefix.network_address + 2 if prefix else None
+        """A docker host's own address: ::2 of its prefix."""
+        machine = self.docker_machine(name)
+        return machine.address if machine else None
 
     def docker_containers(self, name: str) -> IPv6Network | None:
-        """The /80 of a docker host's containers: group 5 is index << 4 | 1."""
-        prefix = self.docker_prefix(name)
-        return plan6.containers(prefix) if prefix else None
+        """The prefix of a docker host's containers, by default a /80: group 5 is index << 4 | 1."""
+        machine = self.docker_machine(name)
+        return machine.containers if machine else None
 
-    def _docker_base(self, network: str) -> IPv6Network | None:
+    def docker_base(self, network: str) -> IPv6Network | None:
+        """The /64 that a network's docker hosts are numbered in; None where each has a /64 of its own."""
         prefix = self.network_prefix(network)
         return prefix or (self.site.prefix if self.site.prefix.prefixlen == plan6.NETWORK_LENGTH else None)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby, product
+from operator import itemgetter
 from types import MappingProxyType
 
 from agent.config.settings import FIREWALL, INTERNET, Settings
 from agent.desired import Document, Plan, Problem, Publication, WantedAddress
 from agent.desired.dhcp4 import KeaDhcp4Config
+from agent.desired.docker_hosts import Machines
 from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, Steer
 from agent.desired.log import UlogdConfig
-from agent.model import Choice, Family, Link, Memory, PolicyRule, Route, State
-from agent.plan import firewall_routes, firewall_services, flows, forwards, lists, marks, networks, rules
+from agent.model import Choice, Family, Link, Memory, Neighbour, PolicyRule, Route, State
+from agent.plan import docker_hosts, firewall_routes, firewall_services, flows, forwards, lists, marks, networks, rules
 from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
 from agent.plan.firewall_uplinks import UplinkView, views
@@ -37,6 +40,9 @@ class _Static:
     orders: Mapping[str, Order]
     steers: tuple[tuple[str, Steer], ...]
     metered: frozenset[str]
+    neighbours: frozenset[Neighbour]
+    machines: tuple[Machines, ...]
+    pinholes: tuple[tuple[str, int, str], ...]
 
 
 @lru_cache(maxsize=8)
@@ -63,6 +69,9 @@ def _static(  # noqa: PLR0917 - together they are the key of the cache
         orders=orders(settings),
         steers=tuple(dict.fromkeys(steers)),
         metered=frozenset(name for name, uplink in settings.uplinks.items() if uplink.metered),
+        neighbours=docker_hosts.neighbours(settings, found),
+        machines=docker_hosts.sources(settings),
+        pinholes=tuple(_pinholes(settings)),
     )
 
 
@@ -103,23 +112,30 @@ def _balances(settings: Settings, found: tuple[Choice, ...], uplinks: Mapping[st
                 yield Balance(choice.network, family, marked, sticky=sticky)
 
 
-def _pinholes(settings: Settings, uplinks: Mapping[str, UplinkView]) -> Iterator[Problem]:
-    """Inbound IPv6 that an uplink cannot serve (modes 3 and 5, and 2 where a network has no /64)."""
+def _pinholes(settings: Settings) -> Iterator[tuple[str, int, str]]:
+    """(network, rule, host) of inbound IPv6."""
     for number, rule in enumerate(settings.rules, 1):
         if INTERNET not in rule.from_ or 6 not in rule.families or rule.action != "accept":  # noqa: PLR2004
             continue
         for host in (word for word in rule.to if word in settings.hosts and settings.host_address6(word) is not None):
-            network = settings.host_network(host)
-            prefix = next(iter(networks.subnets6(settings, network)), None)
-            for name in settings.uplinks_of(network):
-                uplink = uplinks.get(name)
-                if uplink is None or prefix is None or uplink.unreachable6 or uplink.maps(prefix):
-                    continue
-                yield Problem(
-                    f"rule/{number}",
-                    f"{host} cannot be reached by IPv6 through {name}: that uplink has no prefix for {network}",
-                    f"ask the ISP of {name} for a delegated prefix, or write `family: ipv4` in rule {number}",
-                )
+            yield settings.host_network(host), number, host
+
+
+def _unserved(settings: Settings, static: _Static, uplinks: Mapping[str, UplinkView]) -> Iterator[Problem]:
+    """Inbound IPv6 that an uplink cannot serve (modes 3 and 5, and 2 where a network has no /64)."""
+    for network, pinholes in groupby(static.pinholes, key=itemgetter(0)):
+        prefix = next(iter(networks.subnets6(settings, network)), None)
+        lacking = [
+            name
+            for name in settings.uplinks_of(network)
+            if (uplink := uplinks.get(name)) and prefix and not uplink.unreachable6 and not uplink.maps(prefix)
+        ]
+        for (_, number, host), name in product(pinholes, lacking) if lacking else ():
+            yield Problem(
+                f"rule/{number}",
+                f"{host} cannot be reached by IPv6 through {name}: that uplink has no prefix for {network}",
+                f"ask the ISP of {name} for a delegated prefix, or write `family: ipv4` in rule {number}",
+            )
 
 
 def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
@@ -158,12 +174,14 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             steered6=tuple(_steered(static, 6, devices, uplinks, out)),
             balances=tuple(_balances(settings, found, uplinks)),
             lists=lists.sets(settings, state),
+            machines=static.machines,
+            exposed=docker_hosts.exposed(settings, state),
         ),
         links=networks.wanted_links(roles),
         addresses=static.addresses,
         routes=static.routes | firewall_routes.routes(uplinks.values(), dmz),
         rules=static.rules | firewall_routes.own(settings.transit_name, found, uplinks),
-        neighbours=firewall_routes.neighbours(uplinks.values(), dmz),
+        neighbours=static.neighbours | firewall_routes.neighbours(uplinks.values(), dmz),
         sysctls=static.sysctls,
         # An empty radvd.conf is a syntax error: without a link there is none.
         files=(*((advertised,) if advertised.interfaces else ()), static.kea, *static.broker, *static.log),
@@ -182,7 +200,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             *problems,
             *missing,
             *wrong,
-            *_pinholes(settings, uplinks),
+            *_unserved(settings, static, uplinks),
             *forwards.problems(settings, uplinks),
             *lists.problems(settings, state),
         ),

@@ -11,6 +11,7 @@ from agent.config.settings import Settings
 from agent.desired import WantedAddress, WantedLink
 from agent.desired.firewall import FIREWALL_LINK_LOCAL
 from agent.model import Link, Route, State
+from agent.plan import docker_hosts
 from agent.plan.interface import Role, resolve
 from agent.plan.same import Same
 
@@ -81,16 +82,14 @@ def wanted_links(found: Mapping[str, Role]) -> tuple[WantedLink, ...]:
 
 
 def subnets6(settings: Settings, name: str) -> tuple[IPv6Network, ...]:
-    """The IPv6 prefixes on a network's link: its /64, or the /76 of each of its docker hosts."""
+    """The IPv6 prefixes of a network: its /64 and those of its docker hosts, neighbouring ones made one."""
     own = settings.network_prefix(name)
-    if own is not None:
-        return (own,)
-    hosts = (host for host, docker in settings.docker_hosts.items() if docker.network == name)
-    return tuple(prefix for host in hosts if (prefix := settings.docker_prefix(host)) is not None)
+    machines = docker_hosts.fleet(settings).prefixes.get(name, ())
+    return machines if own is None else (own, *(prefix for prefix in machines if not prefix.subnet_of(own)))
 
 
 def addresses(settings: Settings, links: dict[str, Link]) -> frozenset[WantedAddress]:
-    """The firewall's addresses: IPv4 as written, ::1 of the /64, ::1 of each docker host's /76, fe80::1 on the DMZ.
+    """The firewall's addresses: IPv4 as written, ::1 of the /64 and of each docker host's prefix, fe80::1 on the DMZ.
 
     fe80::1 is used at once (the ingresses route to it): no duplicate address detection.
     """
@@ -103,22 +102,15 @@ def addresses(settings: Settings, links: dict[str, Link]) -> frozenset[WantedAdd
             wanted.add(WantedAddress(link.index, gateway))
         if network.transit:
             wanted.add(WantedAddress(link.index, FIREWALL_LINK_LOCAL, nodad=True))
-    for name, docker in settings.docker_hosts.items():
-        if docker.network in links and (gateway := settings.docker_gateway(name)) is not None:
-            wanted.add(WantedAddress(links[docker.network].index, gateway))
-    return frozenset(wanted)
+    return frozenset(wanted | docker_hosts.addresses(settings, links))
 
 
 def main_routes(settings: Settings, links: dict[str, Link]) -> frozenset[Route]:
-    """Table main: containers by way of their docker host; all of the plan that is nowhere is unreachable."""
+    """Table main: docker hosts and their containers; all of the plan that is nowhere is unreachable."""
     internal4 = (network.ipv4.network for network in settings.networks.values() if network.ipv4 is not None)
     internal: list[IPv4Network | IPv6Network] = [settings.site.prefix, *internal4]
     routes = {Route(prefix, metric=LAST_METRIC, kind="unreachable") for prefix in internal}
-    for name, docker in settings.docker_hosts.items():
-        containers, via = settings.docker_containers(name), settings.docker_address(name)
-        if docker.network in links and containers is not None and via is not None:
-            routes.add(Route(containers, index=links[docker.network].index, gateway=via))
-    return frozenset(routes)
+    return frozenset(routes | docker_hosts.routes(settings, links))
 
 
 def sysctls(links: dict[str, Link]) -> tuple[tuple[str, str], ...]:

@@ -16,6 +16,7 @@ from agent.desired.firewall import PINNED, AddressSet, FirewallPolicy, FirewallT
 from agent.render.nft_ended import state_table
 from agent.render.nft_firewall_filter import forward_chains
 from agent.render.nft_firewall_local import input_chains, output_chains
+from agent.render.nft_firewall_machines import machine_elements, machine_sets, machine_sources
 from agent.render.nft_firewall_rules import counters, meters
 from agent.render.nft_firewall_uplinks import balance_chains, choosers, dispatch, elements
 from agent.render.nft_text import braced, quoted, sized_set
@@ -56,6 +57,7 @@ def _sets(policy: FirewallPolicy) -> list[str]:
         *(f"set list4_{name} {{ type ipv4_addr; flags interval; }}" for name in policy.lists),
         *(f"set list6_{name} {{ type ipv6_addr; flags interval; }}" for name in policy.lists),
         sized_set("forwards4", "ipv4_addr . inet_proto . inet_service", forwards, counter=True),
+        *machine_sets(policy),
     ]
 
 
@@ -82,7 +84,8 @@ def _spoof(policy: FirewallPolicy) -> Iterable[list[str]]:
         # here that would drop packets of connections that stay.
         own4 = [f"    ip saddr {subnet} return" for subnet in zone.subnets4]
         own6 = [f"    ip6 saddr {subnet} return" for subnet in (*zone.subnets6, "fe80::/10")]
-        yield [f"chain spoof_{zone.name} {{", *own4, *own6, *nobody, "    counter drop", "}"]
+        machines = [f"    {line}" for line in machine_sources(zone)]
+        yield [f"chain spoof_{zone.name} {{", *machines, *own4, *own6, *nobody, "    counter drop", "}"]
     outside = [f"    ip6 saddr {braced(map(str, policy.outside6))} return"] if policy.outside6 else []
     local = [] if policy.local_outside else ["    ip6 saddr fc00::/7 counter drop"]
     yield [
@@ -160,7 +163,10 @@ def render_firewall(table: FirewallTable) -> Ruleset:
         "ext4": {_key(network): f"{mark | PINNED:#x}" for network, mark in table.external4},
         "ext6": {_key(network): f"{mark | PINNED:#x}" for network, mark in table.external6},
     }
-    frozen = {name: MappingProxyType(dict(sorted(found.items()))) for name, found in (pinned | elements(table)).items()}
+    frozen: dict[str, Mapping[str, str]] = {
+        name: MappingProxyType(dict(sorted(found.items()))) for name, found in (pinned | elements(table)).items()
+    }
     for found in table.lists:
         frozen |= list_elements(found)
+    frozen |= machine_elements(table)
     return Ruleset(skeleton(table.policy), MappingProxyType(frozen), balance_chains(table))

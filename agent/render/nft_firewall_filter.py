@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.desired.firewall import INTERNET, FirewallPolicy, Zone
+from agent.render.nft_firewall_machines import open_ports
 from agent.render.nft_firewall_rules import STATE, Pairs, chain
 from agent.render.nft_text import braced, quoted
 
@@ -63,6 +64,7 @@ class _Forward:
                 "ct mark set meta mark & 0x3ff",
                 *self.pairs.rules(INTERNET, destination.name),
                 *(accepted if destination.name in self.pairs.forwarded else []),
+                *open_ports(destination),
                 *self.pairs.rest(INTERNET, destination.name),
             ],
         )

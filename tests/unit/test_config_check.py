@@ -79,10 +79,6 @@ UNUSED = {
         "uplinks": 'uplinks: { s: { kind: static, ipv6: { address: "2001:db8::2/64", gateway: "fe80::1", '
         'prefix: "2001:db8::/64", neighbours: proxy } } }'
     },
-    ("docker_hosts",): {
-        "networks": "networks: { vms: { subnet: 2 }, dmz: { transit: true } }",
-        "docker_hosts": 'docker_hosts: { a: { network: vms, index: 2, mac: "02:00:00:00:00:02" } }',
-    },
     ("dns", "ddns"): {"dns": "dns: { ddns: true }"},
     ("dns", "forwarders", "*", "tls_name"): {
         "dns": "dns: { forwarders: [ { address: 9.9.9.9, tls_name: dns.quad9.net } ] }"
@@ -98,14 +94,6 @@ def test_keys_without_effect(pattern: tuple[str, ...]) -> None:
     assert len(key.path) == len(pattern)
     assert all(wanted in ("*", part) for wanted, part in zip(pattern, key.path, strict=True))
     assert key.reason == NOT_YET[pattern]
-
-
-def test_a_container_is_without_effect_together_with_its_docker_host() -> None:
-    docker = UNUSED[("docker_hosts",)] | {"hosts": "hosts: { web: { docker_host: a, suffix: '::80' } }"}
-    assert [key.path for key in unused_keys(settings(None, **docker))] == [
-        ("docker_hosts",),
-        ("hosts", "web", "docker_host"),
-    ]
 
 
 def test_defaults_written_out_are_not_complained_of() -> None:

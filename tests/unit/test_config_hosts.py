@@ -159,11 +159,6 @@ def test_docker_errors(case: str) -> None:
     expect(config(site=SITE64, networks=RACK, docker_hosts=docker_hosts, hosts=hosts), key, message, mend)
 
 
-def test_docker_hosts_need_a_64() -> None:
-    text = config(networks=RACK, hosts="", docker_hosts=vms(vm("a", "2") + " # here"))
-    expect(text, "docker_hosts.a.network", "no /64 to number docker hosts in", "add `subnet` to `vms`")
-
-
 def test_a_host_on_a_docker_host_without_a_network_is_told_after_it() -> None:
     docker = vms(vm("a", "2", network="vmz"))
     found = report(config(site=SITE64, networks=RACK, docker_hosts=docker, hosts=host("{ docker_host: a }")))

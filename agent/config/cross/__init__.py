@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from agent.config.cross import (
     bus,
+    docker_hosts,
     forwards,
     hosts,
     interfaces,
@@ -29,6 +30,7 @@ _CHECKS = (
     transit.check,
     interfaces.check,
     uplinks.check,
+    docker_hosts.check,
     hosts.check,
     lists.check,
     rules.check,

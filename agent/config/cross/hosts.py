@@ -1,4 +1,4 @@
-"""`hosts` and `docker_hosts`: where they live and how they are reached."""
+"""`hosts`: where they live and how they are reached."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from agent.config.finding import Complaint, KeyPath
 from agent.config.host import Host
 from agent.config.network import Network
 from agent.config.settings import Settings
-from agent.config.uplink import StaticUplink
-
-_FIRST_INDEX = 2
 
 
 def check(settings: Settings) -> Iterator[Complaint]:
-    """Docker hosts, then hosts."""
-    yield from _docker_hosts(settings)
+    """Each host by itself, then addresses that two have."""
     seen: dict[object, str] = {}
     for name, host in settings.hosts.items():
         path: KeyPath = ("hosts", name)
@@ -92,7 +88,10 @@ def _reserved(address: IPv4Address, firewall: IPv4Address, ends: tuple[IPv4Addre
 def _suffix(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
     if host.suffix is None:
         return
-    at, bits = (*path, "suffix"), plan6.CONTAINER_SUFFIX_BITS if host.docker_host else plan6.SUFFIX_BITS
+    at, bits = (*path, "suffix"), plan6.SUFFIX_BITS
+    if host.docker_host is not None:
+        whole = settings.docker_containers(host.docker_host)
+        bits = whole.max_prefixlen - whole.prefixlen if whole else plan6.CONTAINER_SUFFIX_BITS
     if int(host.suffix) >> bits:
         yield Complaint(at, f"{host.suffix} has more than the low {bits} bits", 'write the end alone, like "::5"')
     elif not int(host.suffix) or (host.docker_host is None and int(host.suffix) == 1):
@@ -103,43 +102,3 @@ def _suffix(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint
     elif host.network is not None and settings.network_prefix(host.network) is None:
         mend = f"add `subnet` to `{host.network}`, or delete `suffix`"
         yield Complaint(at, f"`{host.network}` has no IPv6 prefix", mend)
-
-
-def _docker_hosts(settings: Settings) -> Iterator[Complaint]:
-    first: dict[object, str] = {}
-    for name, host in settings.docker_hosts.items():
-        path: KeyPath = ("docker_hosts", name)
-        if host.network not in settings.networks:
-            mend = near(host.network, settings.networks, there_are(settings.networks, "networks"))
-            yield Complaint((*path, "network"), f"there is no network `{host.network}`", mend)
-            continue
-        if not _FIRST_INDEX <= host.index < plan6.INDEX_LIMIT:
-            why = {0: "0 is kept free", 1: "1 is the uplink's own"}.get(
-                host.index, f"{host.index:#x} does not fit 12 bits"
-            )
-            yield Complaint((*path, "index"), why, f"write 0x2 to {plan6.INDEX_LIMIT - 1:#x}")
-            continue
-        prefix = settings.docker_prefix(name)
-        if prefix is None:
-            mend = f"add `subnet` to `{host.network}`, or take a `site.prefix` that is a /64"
-            yield Complaint((*path, "network"), f"`{host.network}` has no /64 to number docker hosts in", mend)
-        elif prefix in first:
-            message = f"`{name}` and `{first[prefix]}` have one index, {host.index:#x}"
-            yield Complaint((*path, "index"), message, "give each docker host its own")
-        else:
-            first[prefix] = name
-            yield from _in_the_way(settings, path, name)
-
-
-def _in_the_way(settings: Settings, path: KeyPath, name: str) -> Iterator[Complaint]:
-    """What else lives in a docker host's /76."""
-    prefix, mine = settings.docker_prefix(name), settings.docker_hosts[name].network
-    for other in settings.networks:
-        theirs = settings.network_prefix(other)
-        if prefix and theirs and other != mine and theirs.overlaps(prefix):
-            message = f"{prefix} lies in {theirs}, the prefix of network `{other}`"
-            yield Complaint((*path, "index"), message, f"delete `subnet` of `{other}`, or give `{mine}` one of its own")
-    for uplink, found in settings.uplinks.items():
-        if prefix and isinstance(found, StaticUplink) and found.ipv6 and found.ipv6.address.ip in prefix:
-            message = f"{prefix} holds {found.ipv6.address.ip}, the address of uplink `{uplink}`"
-            yield Complaint((*path, "index"), message, "take another index")

@@ -47,7 +47,7 @@ class RouteDriver:
         ]
         requests = [*self._links(wanted, state, problems)]
         requests += [
-            message.address(a.index, a.ip, _name(state, a.index), CREATE, nodad=a.nodad)
+            message.address(a.index, a.ip, _name(state, a.index), CREATE, nodad=a.nodad, alone=a.alone)
             for a in compare.addresses_to_add(wanted.addresses, state)
         ]
         requests += [

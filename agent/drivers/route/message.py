@@ -24,6 +24,7 @@ SCOPE_ANY: Final = 255
 LOOPBACK: Final = 1  # the ifindex of lo in every namespace
 ONLINK: Final = 4
 NODAD: Final = 0x02
+NOPREFIXROUTE: Final = 0x200
 PERMANENT: Final = 0x80
 TO_TABLE: Final = 1
 IFF_UP: Final = 1
@@ -66,16 +67,25 @@ def route(value: Route, flags: int) -> Request:
     return Request(what, message, kind, flags, GONE if deletes else ALREADY)
 
 
-def address(index: int, ip: IPInterface, name: str, flags: int, *, nodad: bool = False) -> Request:
-    """Add or (flags 0) delete an address; ours bear IFA_PROTO 98 where the kernel knows it (5.18)."""
+def address(index: int, ip: IPInterface, name: str, flags: int, *, nodad: bool = False, alone: bool = False) -> Request:
+    """Add or (flags 0) delete an address; ours bear IFA_PROTO 98 where the kernel knows it (5.18).
+
+    `alone`: without a route to its network.
+    """
     deletes = flags == DELETE
     message = _new(ifaddrmsg)
     message["family"] = AF_INET if ip.version == 4 else AF_INET6  # noqa: PLR2004
     message["prefixlen"] = ip.network.prefixlen
-    message["flags"] = NODAD if nodad else 0
+    message["flags"] = NODAD if nodad else 0  # the attribute has all of them
+    whole = message["flags"] | (NOPREFIXROUTE if alone else 0)
     message["scope"] = SCOPE_LINK if ip.ip.is_link_local else 0
     message["index"] = index
-    message["attrs"] = [["IFA_LOCAL", str(ip.ip)], ["IFA_ADDRESS", str(ip.ip)], ["IFA_PROTO", PROTOCOL_OURS]]
+    message["attrs"] = [
+        ["IFA_LOCAL", str(ip.ip)],
+        ["IFA_ADDRESS", str(ip.ip)],
+        ["IFA_FLAGS", whole],
+        ["IFA_PROTO", PROTOCOL_OURS],
+    ]
     kind = rtnl.RTM_DELADDR if deletes else rtnl.RTM_NEWADDR
     return Request(f"{_verb(flags)} address {ip} on {name}", message, kind, flags, GONE if deletes else ALREADY)
 
