@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.desired import Plan, Problem, Publication, Ruleset, Table
+from agent.desired.names import Names
 from agent.drivers.bus import Bus
 from agent.drivers.conntrack import Conntrack
 from agent.drivers.daemon import Daemons
@@ -50,6 +51,8 @@ class Applier:
     remember: Callable[[Memory], None] = lambda _: None
     probe: Callable[[Plan], None] = lambda _: None
     solicit: Callable[[str], None] = lambda _: None
+    prepare_names: Callable[[Names], None] = lambda _: None
+    keep_names: Callable[[Names], None] = lambda _: None
     resync: Callable[[], Awaitable[None]] = _nothing
     users_file: Path | None = None
     _table: Table | None = None
@@ -75,7 +78,9 @@ class Applier:
             Step("flows", self._end_flows, needs=moved, inputs=lambda context: (context.plan.flows, self._held)),
             Step("old-routes", self._remove, needs=frozenset({"route", "nft"})),
             Step("broker", self._broker, inputs=lambda _: self.users_file),
+            Step("dns", self._zones, inputs=lambda context: context.plan.names.local),
             Step("daemons", self._daemons, inputs=lambda context: (context.plan.files, context.plan.services)),
+            Step("dns", self._keep_names, needs=moved, inputs=lambda context: context.plan.names),
             Step("bus", self._publish, needs=moved),
             # Last: it waits for the disk.
             Step("memory", self._remember, inputs=lambda context: context.plan.memory),
@@ -151,6 +156,13 @@ class Applier:
     async def _daemons(self, context: Context) -> None:
         files = [render_file(document) for document in context.plan.files]
         await self.daemons.apply(files, context.plan.services, full=context.retry)
+
+    async def _zones(self, context: Context) -> None:
+        self.prepare_names(context.plan.names)
+
+    async def _keep_names(self, context: Context) -> None:
+        if not self._held:
+            self.keep_names(context.plan.names)  # what was applied, never a wish
 
     async def _remember(self, context: Context) -> None:
         if context.plan.memory != context.state.memory:

@@ -17,8 +17,8 @@ NOT_YET: Mapping[KeyPath, str] = {
     ("networks", "*", "dhcp6"): "addresses come by SLAAC alone; no DHCPv6 server runs",
     ("networks", "*", "addressing"): "`site.prefix` is announced whatever it says",
     ("uplinks", "*", "ipv6", "neighbours"): "no NDP proxy runs: the provider must route the prefix",
-    ("dns", "ddns"): "leases do not become names",
-    ("dns", "forwarders", "*", "tls_name"): "clients are told the forwarders themselves, without TLS",
+    ("docker_hosts",): "no docker host gets addresses or rules",
+    ("hosts", "*", "docker_host"): "rules that name this host match nothing yet",
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
+from agent.desired.names import Names
 from agent.desired.probe import Probes, Watch
 from agent.model import Fact, Family, IPAddress, IPInterface, IPNetwork, Memory, Neighbour, PolicyRule, Route
 
@@ -126,6 +127,7 @@ class Plan:
     """All that shall be true in one container. `again_at`: when time alone makes another plan (CLOCK_BOOTTIME).
 
     `probes`: how an ingress finds out whether its uplink carries packets. `watch`: the ingresses that a firewall asks.
+    `names`: what zones shall hold, in our own named and outside.
     """
 
     nft: Table
@@ -144,3 +146,4 @@ class Plan:
     again_at: float | None = None
     probes: Probes | None = None
     watch: Watch | None = None
+    names: Names = Names()
