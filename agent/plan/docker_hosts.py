@@ -15,8 +15,8 @@ from types import MappingProxyType
 from agent.config import plan6
 from agent.config.settings import Settings
 from agent.desired import WantedAddress
-from agent.desired.docker_hosts import Exposed, Machines
-from agent.model import Link, Neighbour, Route, State
+from agent.desired.docker_hosts import Machines
+from agent.model import Link, Neighbour, Route
 
 _HOST = 128
 # What the kernel makes of an IPv6 route without a metric: said, so that the route is recognised.
@@ -96,8 +96,3 @@ def sources(settings: Settings) -> tuple[Machines, ...]:
     for _, network, mac, machine in fleet(settings).machines:
         found.setdefault(network, []).append((machine.prefix, mac))
     return tuple(Machines(network, tuple(pairs)) for network, pairs in found.items())
-
-
-def exposed(_settings: Settings, _state: State) -> tuple[Exposed, ...]:
-    """What containers have open from outside, by docker host: nothing but what rules open."""
-    return ()
