@@ -3,7 +3,8 @@
 A round asks one target (in turn; as many as the quorum). When that is not answered within a third of the timeout all
 targets are asked, and after another third once more: a lost packet costs nothing, and in the usual case a round is one
 packet. It is good when at least `quorum` targets answered in its time. `fail_after` bad rounds in a row are a failure,
-`recover_after` good ones in a row a recovery; the first good round of a family of which nothing is known yet is enough.
+`recover_after` good ones in a row a recovery. Of a family of which nothing is known yet the first good round is enough,
+and a failure takes as many bad ones as a late answer may need.
 Loss and latency are measured per target, over the first question of a round only (the others are asked because the
 first was lost), and the best target counts: one dead target is not a dead uplink, and not a bad one either.
 """
@@ -114,9 +115,9 @@ def after_round(track: Track, rounds: Rounds, *, answered: int, now: float, next
             records = track.records if track.up is None else MappingProxyType({})
             track = replace(track, up=True, since=now, records=records)
         return _judged(track, rounds)
-    bad = min(track.bad + 1, max(rounds.fail_after, PATIENCE))
+    bad = min(track.bad + 1, max(rounds.first, PATIENCE))
     track = replace(track, bad=bad, good=0)
-    if bad < rounds.fail_after:
+    if bad < (rounds.first if track.up is None else rounds.fail_after):
         return _judged(track, rounds)
     if rounds.doubt and not track.answered:
         return _doubted(track, rounds, next_hop, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -13,6 +14,8 @@ from agent.model import Family, IPAddress
 TargetKind: TypeAlias = Literal["echo", "neighbour", "tcp", "dns", "http"]
 # What the kernel knows of the next hop: its link-layer address, that it does not answer, or neither.
 NextHop: TypeAlias = Literal["found", "lost", "unknown"]
+# Seconds that an answer is waited for at least: slow is not dead, a satellite link or a full queue takes so long.
+LATE = 3.0
 # The identifier of the firewall's echo requests to an ingress: by it the ingress knows that its uplink is asked for.
 WATCH_IDENTIFIER = 0x5257
 # It answers by the hop limit of its reply: one of these, or the kernel's own where every family carries packets.
@@ -69,6 +72,16 @@ class Rounds:
     max_loss: float | None = 0.25
     max_latency: float | None = None
     doubt: bool = False
+
+    @property
+    def late(self) -> float:
+        """Seconds after which an answer proves nothing any more: a longer round trip looks like no answer at all."""
+        return max(self.interval * self.fail_after, LATE)
+
+    @property
+    def first(self) -> int:
+        """Bad rounds for a first verdict: all in which the answer to the first question may still come."""
+        return max(self.fail_after, math.ceil(self.late / self.interval))
 
 
 @dataclass(frozen=True, slots=True)

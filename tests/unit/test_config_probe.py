@@ -38,6 +38,13 @@ def test_errors(case: str) -> None:
     expect(config(**probe(text)), f"uplinks.kpn.probe.{key}", message, mend)
 
 
+def test_a_latency_that_no_answer_can_have_is_a_warning() -> None:
+    text = config(**probe("targets: [1.1.1.1], degraded_latency: 3s"))
+    expect(text, "uplinks.kpn.probe.degraded_latency", "an answer after 3 s", "less than 3s", level="warning")
+    fits = "targets: [1.1.1.1], degraded_latency: 3s, interval: 2s, timeout: 2s"
+    assert settings(**probe(fits)).uplinks["kpn"].probe is not None
+
+
 def test_kinds_of_targets() -> None:
     targets = """[1.1.1.1, "2620:fe::fe", "tcp://9.9.9.9:443", "tcp://[2620:fe::fe]:853", "dns://9.9.9.9/Example.com.",
         "http://example.com", "https://[2620:fe::fe]:8443/generate_204"]"""

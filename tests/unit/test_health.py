@@ -28,7 +28,7 @@ from agent.model import FamilyHealth
 from tests.simulation import DAY, LOSS, simulated
 
 DEFAULT = Rounds()
-DOUBT = replace(DEFAULT, doubt=True, recover_after=3)
+DOUBT = replace(DEFAULT, interval=1.0, timeout=1.0, doubt=True, recover_after=3)
 answers = st.lists(st.integers(0, 2), max_size=60)
 policies = st.builds(
     Rounds,
@@ -55,7 +55,7 @@ def test_the_first_good_round_is_enough_and_the_third_bad_one_in_a_row_is_a_fail
 
 
 def test_recovery_takes_ten_good_rounds_in_a_row() -> None:
-    down = after(Track(), DEFAULT, 0, 0, 0)
+    down = after(after(Track(), DEFAULT, 1), DEFAULT, 0, 0, 0)
     assert after(down, DEFAULT, *[1] * 9).up is False
     assert after(down, DEFAULT, *[1] * 9, 0, *[1] * 9).up is False
     up = after(down, DEFAULT, *[1] * 10, start=100.0)
@@ -64,8 +64,17 @@ def test_recovery_takes_ten_good_rounds_in_a_row() -> None:
 
 def test_a_quorum_must_answer() -> None:
     two = replace(DEFAULT, quorum=2)
-    assert after(Track(), two, 1, 1, 1).up is False
+    assert after(after(Track(), two, 2), two, 1, 1, 1).up is False
+    assert after(Track(), two, *[1] * two.first).up is False
     assert after(Track(), two, 2).up
+
+
+def test_an_agent_that_begins_waits_for_a_late_answer_before_its_first_verdict() -> None:
+    assert after(Track(), DEFAULT, *[0] * (DEFAULT.first - 1)).up is None
+    assert after(Track(), DEFAULT, *[0] * (DEFAULT.first - 1), 1).up
+    assert DEFAULT.interval * DEFAULT.first >= DEFAULT.late == 3.0
+    slow = Rounds(interval=20.0, timeout=20.0)
+    assert (slow.late, slow.first) == (60.0, 3)
 
 
 def test_a_family_that_appears_is_down_until_its_first_good_round() -> None:
@@ -122,7 +131,7 @@ def test_verdicts_change_only_as_the_policy_says(rounds: Rounds, given_answers: 
             assert well >= (1 if before.up is None else rounds.recover_after) or rounds.doubt
             assert track.since == number
         if before.up is not False and track.up is False:
-            assert not any(last[-rounds.fail_after :])
+            assert not any(last[-(rounds.first if before.up is None else rounds.fail_after) :])
             assert track.since == number
         if before.up == track.up:
             assert track.since == before.since

@@ -9,6 +9,7 @@ from agent.config.finding import Complaint, KeyPath
 from agent.config.probe import Probe
 from agent.config.settings import Settings
 from agent.config.uplink import AnyUplink, PppoeUplink, StaticUplink, WireguardUplink
+from agent.desired.probe import Rounds
 from agent.model import IPAddress, IPNetwork
 
 _IPV6_MTU = 1280  # RFC 8200 section 5
@@ -89,6 +90,11 @@ def _probe(settings: Settings, path: KeyPath, probe: Probe) -> Iterator[Complain
     if not 0 < probe.timeout <= probe.interval:
         message = "a round must end before the next one begins"
         yield Complaint((*path, "timeout"), message, "write a timeout of at most the interval")
+    late = Rounds(interval=probe.interval, fail_after=probe.fail_after).late
+    if probe.degraded_latency is not None and probe.degraded_latency >= late:
+        message = f"an answer after {late:g} s counts for none: the uplink is down before it is degraded by this"
+        mend = f"write less than {late:g}s, or a longer `interval`"
+        yield Complaint((*path, "degraded_latency"), message, mend, level="warning")
     for family in (4, 6):
         number = sum(target.address is None or target.address.version == family for target in probe.targets)
         if 0 < number < probe.quorum:

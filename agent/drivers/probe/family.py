@@ -144,9 +144,8 @@ class FamilyRounds:
             self.track = after_question(self.track, question.target, rtt)
 
     def _forget(self, now: float) -> None:
-        """Give up questions that are older than a failure takes: their answers would prove nothing any more."""
-        rounds = self.probes.rounds
-        limit = rounds.interval * rounds.fail_after
+        """Give up questions that are too old: their answers would prove nothing any more."""
+        limit = self.probes.rounds.late
         for number in [number for number, question in self._open.items() if now - question.sent > limit]:
             question = self._open.pop(number)
             if question.task is not None:
