@@ -43,7 +43,8 @@ def bus_config(settings: Settings, node: str) -> BusConfig:
     """Where this node finds the broker."""
     bus = settings.bus
     tls = BusTls(settings.path(bus.tls.ca_file)) if bus.tls is not None else None
-    return BusConfig(bus.host, bus.port, settings.site.name, node, settings.path(bus.password_file), tls)
+    alone = settings.role(node) == "docker-host"
+    return BusConfig(bus.host, bus.port, settings.site.name, node, settings.path(bus.password_file), tls, alone)
 
 
 def node_info(settings: Settings, node: str) -> NodeInfo:

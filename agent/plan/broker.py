@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from agent.config import Settings
+from agent.config.settings import FIREWALL
 from agent.desired import Document
 from agent.desired.broker import BrokerTls, MosquittoAcl, MosquittoConfig
+
+
+def _connections(hosts: int) -> int:
+    """Room for all, and for those that connect again. It seldom changes: that restarts the broker."""
+    return 1 << (63 + 2 * hosts).bit_length() if hosts else 64
 
 
 def plan_broker(settings: Settings) -> tuple[Document, ...]:
@@ -15,9 +23,11 @@ def plan_broker(settings: Settings) -> tuple[Document, ...]:
     bus = settings.bus
     if bus.broker != "firewall":
         return ()
-    acl = MosquittoAcl(settings.site.name)
+    hosts = len(settings.docker_hosts)
+    acl = MosquittoAcl(settings.site.name, (FIREWALL, *settings.uplinks), hosts=hosts > 0)
+    config = MosquittoConfig(bus.host, bus.port, connections=_connections(hosts), strangers=hosts > 0)
     if bus.tls is not None and bus.tls.cert_file is not None and bus.tls.key_file is not None:
         tls = BrokerTls(str(settings.path(bus.tls.cert_file)), str(settings.path(bus.tls.key_file)))
         # A mounted key belongs to root alone, and mosquitto reads it only after it has given up root.
-        return (MosquittoConfig(bus.host, bus.port, tls=tls, user="root"), acl)
-    return (MosquittoConfig(bus.host, bus.port), acl)
+        return (replace(config, tls=tls, user="root"), acl)
+    return (config, acl)

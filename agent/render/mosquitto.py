@@ -8,6 +8,8 @@ from agent.desired.broker import MosquittoAcl, MosquittoConfig
 # A document is at most 64 KiB; a packet adds its topic and properties.
 MAX_PACKET = 70000
 OBSERVER = "observer"
+# What a docker host says, all of it.
+HOST_TOPICS = ("state", "info", "containers")
 
 
 def render_mosquitto(config: MosquittoConfig) -> ConfigFile:
@@ -27,10 +29,13 @@ def render_mosquitto(config: MosquittoConfig) -> ConfigFile:
             f"keyfile {config.tls.key_file}",
             "tls_version tlsv1.2",
         ]
+    if config.strangers:
+        # Else a docker host ends any other node's connection by taking its client id.
+        lines.append("use_username_as_clientid true")
     lines += [
         # Without it a packet may wait 40 ms for the acknowledgement of the one before.
         "set_tcp_nodelay true",
-        "max_connections 64",
+        f"max_connections {config.connections}",
         f"max_packet_size {MAX_PACKET}",
         "max_inflight_messages 100",
         "max_queued_messages 1000",
@@ -55,16 +60,16 @@ def render_mosquitto(config: MosquittoConfig) -> ConfigFile:
 
 
 def render_mosquitto_acl(acl: MosquittoAcl) -> ConfigFile:
-    """Give the ACL: a user is a node and writes below its own name alone; all read the site; `observer` only reads."""
+    """Give the ACL: a user is a node and writes below its own name alone; nodes and `observer` read the site.
+
+    A docker host is another machine: it has its own three topics, by name, and can neither fill the broker nor read.
+    """
     root = f"backstage/1/{acl.site}"
-    lines = [
-        "# A user is a node. Generated: changes are overwritten.",
-        f"user {OBSERVER}",
-        # The pattern below holds for every user; a topic that is denied comes first.
-        f"topic deny {root}/{OBSERVER}/#",
-        f"topic read {root}/#",
-        "",
-        f"pattern readwrite {root}/%u/#",
-        f"pattern read {root}/#",
-    ]
+    lines = ["# A user is a node. Generated: changes are overwritten.", f"user {OBSERVER}"]
+    # A pattern holds for every user; a topic that is denied comes first.
+    lines += [f"topic deny {root}/{OBSERVER}/#", f"topic read {root}/#"]
+    for node in acl.nodes:
+        lines += ["", f"user {node}", f"topic readwrite {root}/{node}/#", f"topic read {root}/#"]
+    if acl.hosts:
+        lines += ["", *(f"pattern readwrite {root}/%u/{topic}" for topic in HOST_TOPICS)]
     return ConfigFile("mosquitto/acl", "\n".join(lines) + "\n", service="mosquitto", reload="HUP")

@@ -53,7 +53,7 @@ class Broker:
         self.config = MosquittoConfig(
             "127.0.0.1", self.port, etc=str(directory / "etc" / "mosquitto"), state=str(directory / "state")
         )
-        self.acl_text = render_mosquitto_acl(MosquittoAcl(SITE)).text
+        self.acl_text = render_mosquitto_acl(MosquittoAcl(SITE, ("firewall", "kpn", "odido"))).text
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "state").mkdir(mode=0o700)
         shutil.chown(directory / "state", "mosquitto")

@@ -150,7 +150,7 @@ async def test_no_password_file_is_a_clear_error(broker: Broker) -> None:
 
 async def test_a_denied_topic_is_found_out(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.drivers.bus.session.ECHO_TIMEOUT", 0.5)
-    broker.acl_text = broker.acl_text.replace("%u", "someone")
+    broker.acl_text = broker.acl_text.replace("readwrite backstage/1/home/kpn", "readwrite backstage/1/home/someone")
     broker.reload()
     async with running(broker.bus_config("kpn"), LINK) as kpn:
         error = await kpn.trouble("the broker accepts the login but not the topic")

@@ -46,16 +46,36 @@ def test_tls_belongs_to_the_listener() -> None:
 
 
 def test_a_user_writes_below_its_own_name_alone() -> None:
-    file = render_mosquitto_acl(MosquittoAcl("home"))
+    file = render_mosquitto_acl(MosquittoAcl("home", ("firewall", "kpn")))
     assert [line for line in file.text.splitlines() if not line.startswith("#")] == [
         "user observer",
         "topic deny backstage/1/home/observer/#",
         "topic read backstage/1/home/#",
         "",
-        "pattern readwrite backstage/1/home/%u/#",
-        "pattern read backstage/1/home/#",
+        "user firewall",
+        "topic readwrite backstage/1/home/firewall/#",
+        "topic read backstage/1/home/#",
+        "",
+        "user kpn",
+        "topic readwrite backstage/1/home/kpn/#",
+        "topic read backstage/1/home/#",
     ]
     assert (file.path, file.reload) == ("mosquitto/acl", "HUP")
+
+
+def test_a_docker_host_has_three_topics_and_takes_nobodys_connection() -> None:
+    lines = render_mosquitto_acl(MosquittoAcl("home", ("firewall",), hosts=True)).text.splitlines()
+    assert [line for line in lines if line.startswith("pattern")] == [
+        "pattern readwrite backstage/1/home/%u/state",
+        "pattern readwrite backstage/1/home/%u/info",
+        "pattern readwrite backstage/1/home/%u/containers",
+    ]
+    config = MosquittoConfig("10.98.0.1", 8883, connections=256, strangers=True)
+    lines = render_mosquitto(config).text.splitlines()
+    # An option of the listener: it stands below it.
+    assert lines.index("use_username_as_clientid true") > lines.index("listener 8883 10.98.0.1")
+    assert "max_connections 256" in lines
+    assert "use_username_as_clientid true" not in render_mosquitto(MosquittoConfig("10.98.0.1", 1883)).text
 
 
 def test_the_hash_is_mosquittos() -> None:

@@ -16,6 +16,7 @@ from agent import wire
 from agent.drivers.bus.client import Client, check_cancelled, expiry_of, make_client, publish_properties, twin_error
 from agent.drivers.bus.inbox import Inbox
 from agent.drivers.bus.outbox import Letter, Outbox
+from agent.drivers.bus.quota import Message, Quota
 from agent.drivers.bus.settings import BusConfig, BusError, Cause
 from agent.events import BusChanged, Event
 from agent.model import NodeState
@@ -25,6 +26,7 @@ REPUBLISH = 120.0
 ECHO_TIMEOUT = 3.0
 GOODBYE_TIMEOUT = 1.0
 CANCEL_AGAIN = 0.1
+LATE = 0.05
 _REFUSED = 0x80
 # Foreign values on our own `state` that one connection answers; more of them is another agent of our name.
 _ANSWERS = 5
@@ -52,6 +54,8 @@ class Session:
     _client: Client = field(init=False)
     _echo: asyncio.Event = field(default_factory=asyncio.Event)
     _answers: int = 0
+    _quota: Quota = field(default_factory=Quota)
+    _late: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Connect, say and hear; returns only by an exception.
@@ -77,6 +81,7 @@ class Session:
     async def _converse(self) -> None:
         tasks = (
             asyncio.create_task(self._hear(), name="bus hear"),
+            asyncio.create_task(self._hear_late(), name="bus hear late"),
             asyncio.create_task(self._speak(), name="bus speak"),
         )
         try:
@@ -103,8 +108,25 @@ class Session:
             if topic.startswith(own):
                 self._hear_own(topic, payload, message)
                 continue
-            for event in self.inbox.heard(topic, payload, expiry_of(message), self.now()):
-                self.emit(event)
+            said = Message(topic, payload, expiry_of(message), self.now())
+            if self._quota.admit(_node_of(topic), said):
+                self._pass_on(said)
+            else:
+                self._late.set()
+
+    async def _hear_late(self) -> None:
+        while True:
+            await self._late.wait()
+            await asyncio.sleep(LATE)
+            for message in self._quota.due(self.now()):
+                self._pass_on(message)
+            if not self._quota.waits():
+                self._late.clear()
+
+    def _pass_on(self, message: Message) -> None:
+        # It counts from when it came.
+        for event in self.inbox.heard(message.topic, message.payload, message.expiry, message.at):
+            self.emit(event)
 
     def _hear_own(self, topic: str, payload: bytes, message: aiomqtt.Message) -> None:
         below = wire.split(self.config.site, topic)[1]
@@ -145,7 +167,10 @@ class Session:
 
     async def _speak(self) -> None:
         # Subscribed first: the echo of our birth then comes after all that the broker had retained.
-        granted = await self._client.subscribe(f"{wire.root(self.config.site)}/#", qos=1)
+        root = wire.root(self.config.site)
+        granted = await self._client.subscribe(
+            f"{root}/{self.config.node}/#" if self.config.alone else f"{root}/#", qos=1
+        )
         for code in granted:
             if (code.value if isinstance(code, ReasonCode) else code) >= _REFUSED:
                 raise BusError(f"the broker refuses the subscription: {code}", *_MEND_ACL)
@@ -195,6 +220,12 @@ class Session:
         with contextlib.suppress(aiomqtt.MqttError, TimeoutError):
             async with asyncio.timeout(GOODBYE_TIMEOUT):
                 await self._send(Letter("state", payload))
+
+
+def _node_of(topic: str) -> str:
+    """The node that may write there; the inbox complains of what is no topic of ours."""
+    levels = topic.split("/", 4)
+    return levels[3] if len(levels) > 4 else ""  # noqa: PLR2004 - backstage/1/<site>/<node>/…
 
 
 async def _end(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -16,7 +16,10 @@ class BusTls:
 
 @dataclass(frozen=True, slots=True)
 class BusConfig:
-    """The broker, and this node there. The password is read anew for each connection: it may be changed any time."""
+    """The broker, and this node there. The password is read anew for each connection: it may be changed any time.
+
+    `alone`: this node may read its own topics only, and needs no others.
+    """
 
     host: str
     port: int
@@ -24,6 +27,7 @@ class BusConfig:
     node: str
     password_file: Path
     tls: BusTls | None = None
+    alone: bool = False
 
 
 class Cause(enum.Enum):
