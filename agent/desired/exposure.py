@@ -6,19 +6,10 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address
 from typing import Literal, TypeAlias
 
-from agent.model import PortSpan, Transport
+from agent.desired.docker_hosts import Exposed
+from agent.model import PortSpan
 
 Agent: TypeAlias = Literal["silent", "ready", "away", "lost"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Exposed:
-    """Ports of a container that are open from outside. Of one address and protocol they are disjoint."""
-
-    address: IPv6Address
-    protocol: Transport
-    first: int
-    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +39,4 @@ class HostExposure:
     left_out: int = 0
     containers: int = 0
     requests: tuple[Request, ...] = ()
-    exposed: tuple[Exposed, ...] = ()
+    exposed: Exposed | None = None

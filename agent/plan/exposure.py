@@ -6,24 +6,59 @@ and addresses of its own /80 alone. It may say so much, and no more: the rest is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
+from itertools import islice
 
 from agent.config import Settings
 from agent.desired import Problem
-from agent.desired.exposure import Agent, Exposed, HostExposure, Request
-from agent.model import Container, Containers, Peer, PortSpan, State, Transport
+from agent.desired.docker_hosts import Exposed, Port
+from agent.desired.exposure import Agent, HostExposure, Request
+from agent.model import Container, Containers, Peer, PortSpan, State
+from agent.plan.same import Same
 
-# Openings of one docker host.
+# Open ports of one docker host: each is an element of a set in the kernel.
 MAX_OPEN = 1024
+# Requests of one docker host that are looked at: a document can name more than anybody would read.
+MAX_REQUESTS = 2048
 LOST = "its host is lost"
 
 
+@dataclass(slots=True)
+class _Memo:
+    """What was found last for a configuration: thousands of docker hosts, of which an event changes one."""
+
+    settings: Settings | None = None
+    peers: Mapping[str, Peer] | None = None
+    hosts: dict[str, tuple[Peer, HostExposure]] = field(default_factory=dict)
+    found: tuple[HostExposure, ...] = ()
+
+
+_memo = _Memo()
+
+
 def exposures(settings: Settings, state: State) -> tuple[HostExposure, ...]:
-    """Every docker host with all that its containers ask for, in the order of the configuration."""
-    return tuple(host_exposure(settings, name, state.peers.get(name)) for name in settings.docker_hosts)
+    """Every docker host that was heard of, with all that its containers ask for, in the order of the configuration."""
+    if _memo.settings is settings and _memo.peers is state.peers:
+        return _memo.found
+    before = _memo.hosts if _memo.settings is settings else {}
+    hosts: dict[str, tuple[Peer, HostExposure]] = {}
+    for name in settings.docker_hosts:
+        peer = state.peers.get(name)
+        if peer is not None:
+            known = before.get(name)
+            fits = known is not None and known[0] is peer
+            hosts[name] = known if fits and known is not None else (peer, host_exposure(settings, name, peer))
+    _memo.settings, _memo.peers, _memo.hosts = settings, state.peers, hosts
+    _memo.found = tuple(found for _, found in hosts.values())
+    return _memo.found
+
+
+def exposed(settings: Settings, state: State) -> tuple[Exposed, ...]:
+    """What is open, by docker host."""
+    return tuple(host.exposed for host in exposures(settings, state) if host.exposed is not None)
 
 
 def host_exposure(settings: Settings, host: str, peer: Peer | None) -> HostExposure:
@@ -32,10 +67,10 @@ def host_exposure(settings: Settings, host: str, peer: Peer | None) -> HostExpos
     said = peer.containers if peer is not None else None
     if said is None:
         return HostExposure(host, agent)
-    found = _judged(_allowance(settings, host), _ByIdentity(said))
+    found = _judged(_allowance(settings, host), Same(said))
     if agent == "lost":
         refused = tuple(replace(r, open=False, reason=LOST) if r.open else r for r in found.requests)
-        return replace(found, agent=agent, requests=refused, exposed=())
+        return replace(found, agent=agent, requests=refused, exposed=None)
     return replace(found, agent=agent)
 
 
@@ -85,21 +120,6 @@ def _agent(peer: Peer | None) -> Agent:
     return "ready" if peer.containers is not None else "silent"
 
 
-class _ByIdentity:
-    """A fact as the key of a cache: it is large, and the same object from one plan to the next."""
-
-    __slots__ = ("fact",)
-
-    def __init__(self, fact: Containers) -> None:
-        self.fact = fact
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ByIdentity) and other.fact is self.fact
-
-    def __hash__(self) -> int:
-        return id(self.fact)
-
-
 _Allowance = tuple[str, IPv6Network | None, tuple[tuple[str, int, int], ...]]
 
 
@@ -110,30 +130,26 @@ def _allowance(settings: Settings, host: str) -> _Allowance:
 
 
 @lru_cache(maxsize=8192)
-def _judged(allowance: _Allowance, said: _ByIdentity) -> HostExposure:
+def _judged(allowance: _Allowance, said: Same[Containers]) -> HostExposure:
     host, own, allowed = allowance
-    fact = said.fact
+    fact = said.value
     owners: dict[IPv6Address, str] = {}
     requests: list[Request] = []
-    opened: dict[tuple[IPv6Address, Transport], list[tuple[int, int]]] = {}
-    number = 0
-    for container in fact.containers:
-        for request in _requests(host, own, allowed, container, owners):
-            if request.open and number >= MAX_OPEN:
-                said_so = f"{host} has {MAX_OPEN} openings already"
-                requests.append(replace(request, open=False, reason=said_so))
+    ports: dict[Port, None] = {}
+    asked = (r for container in fact.containers for r in _requests(host, own, allowed, container, owners))
+    for request in islice(asked, MAX_REQUESTS):
+        if request.open and request.address is not None and request.span is not None:
+            protocol, first, last = request.span
+            if len(ports) + last - first >= MAX_OPEN:
+                refused = f"{host} would have more than {MAX_OPEN} ports open"
+                requests.append(replace(request, open=False, reason=refused))
                 continue
-            requests.append(request)
-            if request.open and request.address is not None and request.span is not None:
-                number += 1
-                key = (request.address, request.span.protocol)
-                opened.setdefault(key, []).append((request.span.first, request.span.last))
-    exposed = tuple(
-        Exposed(address, protocol, first, last)
-        for (address, protocol), spans in sorted(opened.items())
-        for first, last in merged(spans)
-    )
-    return HostExposure(host, "ready", fact.error, fact.left_out, len(fact.containers), tuple(requests), exposed)
+            ports.update(dict.fromkeys((request.address, protocol, port) for port in range(first, last + 1)))
+        requests.append(request)
+    too_many = f"{host} asks for more than {MAX_REQUESTS} ports: this and all after it"
+    requests.extend(replace(request, open=False, reason=too_many) for request in islice(asked, 1))
+    opened = Exposed(host, tuple(sorted(ports))) if ports else None
+    return HostExposure(host, "ready", fact.error, fact.left_out, len(fact.containers), tuple(requests), opened)
 
 
 def _requests(
