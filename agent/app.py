@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from agent import events as ev
+from agent import leases
 from agent.apply import Applier
 from agent.boot import BoottimeClock, notify_ready
 from agent.commands import answer, table
@@ -24,6 +25,7 @@ from agent.drivers.control import serve
 from agent.drivers.daemon import DaemonError, Daemons
 from agent.drivers.dinit import Dinit, DinitError
 from agent.drivers.kea import KeaSocket
+from agent.drivers.kea_leases import HeldLease, KeaLeases
 from agent.drivers.lease import read_leases
 from agent.drivers.lists import Lists
 from agent.drivers.local_time import utc_offset, watch_offset
@@ -66,6 +68,7 @@ class Agent:
         self._bus = Bus(self._bus_config)
         self._dinit = Dinit()
         self._lists = Lists(place.state / "lists.json")
+        self._served = KeaLeases(place.state / "kea")
         self._prober, self._watcher = Prober(self._clock.now), Watcher()
         self.names = NameKeeper(
             Zones(place.state / "named"), place.state / "public.json", self._clock.now, self._reload_named
@@ -139,11 +142,19 @@ class Agent:
             tasks = [
                 group.create_task(self._netlink.watch(self.loop.emit), name="netlink"),
                 group.create_task(self._bus.run(self.loop.emit), name="bus"),
-                group.create_task(serve(self.place.run / "agent.sock", partial(answer, table(self))), name="control"),
+                group.create_task(
+                    serve(self.place.run / "agent.sock", partial(answer, {**table(self), **leases.commands(self)})),
+                    name="control",
+                ),
                 group.create_task(self._watch_leases(), name="leases"),
                 group.create_task(self._prober.run(self.loop.emit), name="prober"),
                 group.create_task(self._watcher.run(self.loop.emit), name="watcher"),
                 group.create_task(self._lists.run(self.loop.emit), name="lists"),
+                *(
+                    (group.create_task(self._served.watch(self.loop.emit), name="kea leases"),)
+                    if self.place.node == FIREWALL
+                    else ()
+                ),
                 group.create_task(self.names.run(lambda: self.loop.emit(ev.Tick())), name="names"),
                 group.create_task(watch_offset(self._zone, self._offset, self.loop.emit), name="local time"),
                 group.create_task(self.configuration.watch(), name="configuration"),
@@ -176,7 +187,7 @@ class Agent:
         named_tls = self.place.node != FIREWALL or await forwards_over_tls()
         flowtable = await self._applier.nft.has_flowtables()
         state = State(memory=self._store.load(), flowtable=flowtable, forwards_tls=named_tls)
-        for known in (self._lists.last_good(), ev.LocalTime(utc_offset(self._zone()))):
+        for known in (self._lists.last_good(), self._first_leases(), ev.LocalTime(utc_offset(self._zone()))):
             state = reduce(state, known, now)
         for received in self._store.load_peers(now):
             event = ev.FactReceived(received.node, received.topic, received.fact, received.until)
@@ -197,6 +208,14 @@ class Agent:
     def _probe(self, plan: Plan) -> None:
         self._prober.apply(plan.probes)
         self._watcher.apply(plan.watch)
+
+    def _first_leases(self) -> ev.Served:
+        """Known before the first plan: what leads to delegated prefixes stays over a restart."""
+        return self._served.look() if self.place.node == FIREWALL else ev.Served()
+
+    def held_leases(self) -> tuple[HeldLease, ...]:
+        """The leases of our own DHCP servers that hold now."""
+        return self._served.held()
 
     async def _watch_leases(self) -> None:
         """The hook pokes; looking from time to time repairs a poke that was lost."""

@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     uplinks.add_argument("--json", action="store_true", help="the whole document")
     uplinks.set_defaults(run=_uplinks)
 
+    leases = commands.add_parser("leases", help="who has which address by DHCP, and for how long (firewall)")
+    leases.add_argument("network", nargs="?", help="of this network alone")
+    leases.add_argument("--json", action="store_true", help="the whole document")
+    leases.set_defaults(run=_leases)
+
     rules = commands.add_parser("rules", help="the rules, and how often each matched (firewall)")
     rules.add_argument("--json", action="store_true", help="the whole document")
     rules.set_defaults(run=_rules)
@@ -163,6 +168,12 @@ def _uplinks(arguments: argparse.Namespace) -> int:
     from agent.uplinks_text import uplinks_text  # noqa: PLC0415
 
     return _shown(ask("uplinks"), uplinks_text, raw=arguments.json)
+
+
+def _leases(arguments: argparse.Namespace) -> int:
+    from agent.leases import leases_text  # noqa: PLC0415
+
+    return _shown(ask("leases", network=arguments.network), leases_text, raw=arguments.json)
 
 
 def _rules(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,9 @@ from typing import TypeAlias
 
 from agent.model import (
     Address,
+    Binding,
     Deadline,
+    Delegated,
     Engine,
     Fact,
     IPAddress,
@@ -118,6 +120,15 @@ class Leases:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What our own DHCP servers have leased: replaces what was known. `errors`: (message, hint)."""
+
+    bindings: tuple[Binding, ...] = ()
+    delegated: tuple[Delegated, ...] = ()
+    errors: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FactReceived:
     """Another node said this of itself. `until` is the deadline of the message itself (its expiry), None for none."""
 
@@ -213,6 +224,7 @@ Event: TypeAlias = (
     | NeighbourChanged
     | NeighbourGone
     | Leases
+    | Served
     | FactReceived
     | FactWithdrawn
     | BusChanged

@@ -69,6 +69,8 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
             return replace(state, neighbours=_without(state.neighbours, (index, neighbour_ip)))
         case ev.Leases(leases):
             return replace(state, leases=MappingProxyType({(le.interface, le.family): le for le in leases}))
+        case ev.Served(bindings, delegated, errors):
+            return replace(state, bindings=bindings, delegated=delegated, lease_errors=errors)
         case ev.FactReceived(node, _, fact, until):
             peer = _learn(state.peers.get(node, Peer()), fact, until)
             return replace(state, peers=_with(state.peers, node, peer))

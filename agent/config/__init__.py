@@ -6,7 +6,7 @@ Paths stay as written: `settings.path(x)` makes them relative to the configurati
 | what the plans ask | it is |
 |---|---|
 | `Network.ipv4` | IPv4Interface of the firewall: 10.10.0.0/24 → 10.10.0.1/24; `Network.ipv4_network` its network |
-| `Dhcp4.pool` | AddressRange(first, last), `in` and `.size`; `Dhcp4.lease` seconds |
+| `Dhcp4.pool` | tuple of AddressRange(first, last), `in` and `.size`; `Dhcp4.lease` seconds |
 | `Rule.ports`, `Forward.ports` | tuple of (protocol, first, last), empty = every protocol |
 | `Rule.from_`, `Rule.to` | tuple of words; `Rule.families` (4, 6) |
 | `Forward.mapped` | tuple of (protocol, first, last, to_first, to_last) |
@@ -30,6 +30,7 @@ apart because it costs imports that no router needs.
 from agent.config.addresses import AddressRange
 from agent.config.base import MendError, Noun
 from agent.config.bus import Bus, Tls
+from agent.config.dhcp import Dhcp4, Dhcp6
 from agent.config.digest import config_digest
 from agent.config.dns import Dns, Forwarder
 from agent.config.finding import ConfigError, Finding
@@ -39,7 +40,7 @@ from agent.config.host import DockerHost, Host, MayExpose
 from agent.config.interface import Interface
 from agent.config.loader import load, load_file
 from agent.config.log import Log
-from agent.config.network import Dhcp4, Dhcp6, Network
+from agent.config.network import Network
 from agent.config.ports import PortRange, Ports
 from agent.config.probe import Probe
 from agent.config.report import CheckReport, check, render_findings

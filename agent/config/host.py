@@ -9,7 +9,7 @@ from pydantic import Field
 from agent.config.addresses import Address4, Address6, Prefix6
 from agent.config.base import Noun
 from agent.config.ports import PortList, Ports
-from agent.config.texts import Mac
+from agent.config.texts import Domain, Duid, Mac
 
 
 class Host(Noun):
@@ -18,9 +18,15 @@ class Host(Noun):
     network: str | None = Field(default=None, description="the network it lives in")
     docker_host: str | None = Field(default=None, description="the docker host it runs on, instead of `network`")
     mac: Mac | None = Field(default=None, description="its MAC address: DHCP gives it `ipv4` by this")
+    duid: Duid | None = Field(
+        default=None, description="its DHCPv6 client identifier, in hex: DHCPv6 gives it `suffix` by this, or by `mac`"
+    )
     ipv4: Address4 | None = Field(default=None, description="its IPv4 address")
     suffix: Address6 | None = Field(
         default=None, description='low bits of its IPv6 address, like "::5": 64 in a network, 48 on a docker host'
+    )
+    public: Domain | None = Field(
+        default=None, description="its name outside, in `dns.public.zone`: the addresses behind each healthy uplink"
     )
 
 

@@ -7,8 +7,9 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from agent.config.addresses import Gateway4, Range4
+from agent.config.addresses import Gateway4
 from agent.config.base import Many, Noun
+from agent.config.dhcp import Dhcp4, Dhcp6
 from agent.config.interface import Interface
 from agent.config.preference import Failback, UplinkPreference
 from agent.config.texts import Duration
@@ -16,24 +17,6 @@ from agent.config.texts import Duration
 Vlan: TypeAlias = Annotated[int, Field(ge=1, le=4094)]
 Priority: TypeAlias = Annotated[int, Field(ge=0, le=65535)]
 DEFAULT_PRIORITY = 100
-
-
-class Dhcp4(Noun):
-    """DHCPv4 on a network."""
-
-    pool: Range4 = Field(description="addresses to lease: FIRST-LAST, both included")
-    lease: Duration = Field(default=43200.0, description="lifetime of a lease")
-
-
-class Dhcp6(Noun):
-    """DHCPv6 on a network."""
-
-    mode: Literal["none", "stateless", "stateful"] = Field(
-        default="none", description="`stateless`: options only; `stateful`: addresses too"
-    )
-    delegate: Annotated[int, Field(ge=1, le=64)] | None = Field(
-        default=None, description="length of the prefixes delegated downstream, like 60"
-    )
 
 
 class Network(Noun):
@@ -51,6 +34,9 @@ class Network(Noun):
     )
     dhcp4: Dhcp4 | None = Field(default=None, description="DHCPv4; without it addresses are set by hand")
     dhcp6: Dhcp6 = Field(default=Dhcp6.model_construct(), description="DHCPv6; default: none")
+    publish_leases: bool = Field(
+        default=False, description="who has which lease is told on the bus, names and MACs included"
+    )
     addressing: Literal["internal", "global", "both"] = Field(
         default="internal", description="the prefixes radvd announces: of `site.prefix`, of the ISP, or both"
     )
@@ -66,6 +52,12 @@ class Network(Noun):
         default=DEFAULT_PRIORITY, description="lower first: who gets a /64 when an ISP's prefix is too small for all"
     )
     transit: bool = Field(default=False, description="the network where the ingresses live (DMZ)")
+
+    @property
+    def serves_dhcp6(self) -> bool:
+        """Whether a DHCPv6 server answers there."""
+        wanted = self.dhcp6.mode != "none" or self.dhcp6.delegate is not None
+        return wanted and not self.transit and self.subnet is not None
 
     @property
     def ipv4_network(self) -> IPv4Network | None:

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field, PrivateAttr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from agent.config import plan6
+from agent.config import delegation, plan6
 from agent.config.address_list import AddressList
 from agent.config.base import Many
 from agent.config.bus import Bus
@@ -23,7 +23,7 @@ from agent.config.network import Network
 from agent.config.preference import Failback, Preference
 from agent.config.rule import Policy, Rule
 from agent.config.site import Site
-from agent.config.uplink import DynamicIPv6, Uplink, WireguardUplink
+from agent.config.uplink import DynamicIPv6, StaticUplink, Uplink, WireguardUplink
 
 FIREWALL = "firewall"
 INTERNET = "internet"
@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     rules: Many[Rule] = Field(default=(), description="first match wins; what no rule names is dropped")
     policies: Many[Policy] = Field(default=(), description="what is done with what no rule names, where not dropped")
     forwards: Mapping[str, Forward] = Field(default={}, description="port forwards of IPv4, by name")
-    dns: Dns = Field(default=Dns.model_construct(forwarders=(), ddns=False), description="names for the networks")
+    dns: Dns = Field(default=Dns.model_construct(), description="names for the networks")
     log: Log = Field(default=Log.model_construct(level="info", format="auto"), description="logging of the agents")
 
     _base_dir: Path = PrivateAttr(default=Path())
@@ -117,6 +117,27 @@ class Settings(BaseSettings):
         """Networks that take a /64 of an ISP's prefix, first served first; the transit network never does."""
         takers = (n for n, network in self.networks.items() if network.subnet is not None and not network.transit)
         return tuple(sorted(takers, key=lambda name: (self.networks[name].priority, name)))
+
+    def delegation_pool(self, name: str) -> IPv6Network | None:
+        """The part of `site.prefix` that a network's routers downstream are delegated from; None where none are."""
+        return self.delegation_pools.get(name)
+
+    @property
+    def delegation_pools(self) -> Mapping[str, IPv6Network]:
+        """Network → that part, of each network with `dhcp6.delegate`: no network, VM or uplink has an address there.
+
+        By default the last free part that has room for 16 delegations, less where the plan is small. Networks take
+        turns by the number of their `subnet`. One that finds no room is missing.
+        """
+        wanted = sorted((n.subnet or 0, name) for name, n in self.networks.items() if n.dhcp6.delegate is not None)
+        if not wanted:
+            return {}
+        statics = (u.ipv6.address.ip for u in self.uplinks.values() if isinstance(u, StaticUplink) and u.ipv6)
+        used = (*map(self.network_prefix, self.networks), *map(self.docker_prefix, self.docker_hosts))
+        taken = [*(prefix for prefix in used if prefix is not None), *map(IPv6Network, statics)]
+        lengths = {name: self.networks[name].dhcp6.delegate or 0 for _, name in wanted}
+        chosen = {name: pool for name in lengths if (pool := self.networks[name].dhcp6.delegate_from) is not None}
+        return delegation.pools(self.site.prefix, lengths, chosen, taken)
 
     # --- uplinks ---
 

@@ -23,6 +23,8 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 _MAC = re.compile(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}")
 
+_DUID = re.compile(r"([0-9a-f]{2}){3,130}")
+
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 _INTERFACE_NAME = re.compile(r"[^\s/:%\"']{1,15}")
@@ -72,6 +74,16 @@ def parse_mac(value: object) -> str:
     if int(value[:2], 16) & _GROUP_BIT or not int(value.replace(":", ""), 16):
         raise MendError(f"`{value}` is not the address of one device", "write the permanent MAC address of the device")
     return value.lower()
+
+
+def parse_duid(value: object) -> str:
+    """A DHCP unique identifier (RFC 8415 section 11) as lower case hex with colons; `routerctl leases` shows it."""
+    digits = value.replace(":", "").lower() if isinstance(value, str) else ""
+    if not _DUID.fullmatch(digits):
+        raise MendError(
+            f"{show(value)} is not a DUID", 'write 3 to 130 bytes in hex, like "00:03:00:01:02:00:00:00:10:05"'
+        )
+    return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))
 
 
 def parse_label(value: object) -> str:
@@ -147,6 +159,7 @@ Duration: TypeAlias = Annotated[
 Mac: TypeAlias = Annotated[
     str, PlainValidator(parse_mac), text_schema("a MAC address", pattern="^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$")
 ]
+Duid: TypeAlias = Annotated[str, PlainValidator(parse_duid), text_schema("a DHCP unique identifier in hex")]
 Label: TypeAlias = Annotated[
     str, PlainValidator(parse_label), text_schema("a name of a-z 0-9 -", pattern=f"^{_LABEL.pattern}$")
 ]

@@ -20,9 +20,11 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Dhcp4Subnet:
-    """DHCPv4 on one network. `pool`: first and last. `router` None: no option 3. `lease` in seconds.
+    """DHCPv4 on one network. `pool`, `more_pools`: first and last. `router` None: no option 3. `lease` in seconds.
 
-    `routes`: (network, next hop) of option 121 (RFC 3442). `number` is Kea's subnet id: it stays, leases refer to it.
+    `routes`: (network, next hop) of option 121 (RFC 3442). `options`: (code, bytes) of further ones; they replace what
+    is said here of the same code. `number` is Kea's subnet id: it stays, leases refer to it.
+    `ddns`: the domain in which clients get names, empty for none.
     `index`: the device's ifindex. A device that is made anew under its name needs a new socket, so a reload.
     """
 
@@ -37,6 +39,9 @@ class Dhcp4Subnet:
     routes: tuple[tuple[IPv4Network, IPv4Address], ...] = ()
     reservations: tuple[Reservation, ...] = ()
     index: int = 0
+    more_pools: tuple[tuple[IPv4Address, IPv4Address], ...] = ()
+    options: tuple[tuple[int, bytes], ...] = ()
+    ddns: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ prefixes are those of `ipaddress`. MACs are lower case with colons, empty where 
 
 from __future__ import annotations
 
+from agent.model.bindings import Binding, Delegated, NetworkLeases
 from agent.model.containers import (
     Attachment,
     Container,
@@ -54,6 +55,7 @@ from agent.model.kernel import (
 )
 from agent.model.state import (
     AddressKey,
+    Held,
     ListContent,
     Memory,
     Peer,
@@ -77,10 +79,12 @@ __all__ = [
     "Address",
     "AddressKey",
     "Attachment",
+    "Binding",
     "Choice",
     "Container",
     "Containers",
     "Deadline",
+    "Delegated",
     "Delegation",
     "Engine",
     "EngineContainer",
@@ -88,6 +92,7 @@ __all__ = [
     "Family",
     "FamilyChoice",
     "FamilyHealth",
+    "Held",
     "IPAddress",
     "IPInterface",
     "IPNetwork",
@@ -97,6 +102,7 @@ __all__ = [
     "ListContent",
     "Memory",
     "Neighbour",
+    "NetworkLeases",
     "NodeInfo",
     "NodeState",
     "PartStatus",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal, TypeAlias
 
+from agent.model.bindings import NetworkLeases
 from agent.model.containers import Containers
 from agent.model.kernel import (
     Deadline,
@@ -155,4 +156,5 @@ Fact: TypeAlias = (
     | Choice
     | PartStatus
     | Containers
+    | NetworkLeases
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv6Network
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from agent.model.bindings import Binding, Delegated
 from agent.model.containers import Containers, Engine
 from agent.model.facts import (
     NodeInfo,
@@ -18,6 +20,7 @@ from agent.model.facts import (
 )
 from agent.model.kernel import (
     Address,
+    Deadline,
     Delegation,
     Family,
     IPAddress,
@@ -82,13 +85,27 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """A global /64 that hosts of `network` may hold addresses of, from a delegation of `uplink`.
+
+    `until`: None while it is announced as usable; once it is withdrawn, the moment (CLOCK_BOOTTIME) from which on no
+    host can hold it.
+    """
+
+    network: str
+    prefix: IPv6Network
+    uplink: str
+    until: Deadline = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What cannot be observed and must survive a restart (`/var/lib/router`).
 
     `marks`: uplink → its mark and number of its routing table minus 1000; allocated once, never reused.
     `npt`: network → the external /64's id (the bits between the delegated length and 64) last given to it.
     `standings`: `<uplink>/<4 or 6>` → how it fares. `selections`: `<network>/<4 or 6>` → what is in use.
-    `wishes`: uplink → what a person asked; only the reducer changes them.
+    `wishes`: uplink → what a person asked; only the reducer changes them. `held`: global prefixes that hosts may have.
     """
 
     marks: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
@@ -96,6 +113,7 @@ class Memory:
     standings: Mapping[str, Standing] = field(default_factory=lambda: MappingProxyType({}))
     selections: Mapping[str, Selection] = field(default_factory=lambda: MappingProxyType({}))
     wishes: Mapping[str, Wish] = field(default_factory=lambda: MappingProxyType({}))
+    held: tuple[Held, ...] = ()
 
 
 Reachability: TypeAlias = Literal["unknown", "up", "refused", "silent"]
@@ -131,11 +149,13 @@ AddressKey: TypeAlias = tuple[int, IPInterface]
 class State:
     """Everything known at one moment. `synced` is False until the first complete dump: nothing is planned before.
 
-    `flowtable`: whether this kernel offloads flows, known from the start on.
+    `flowtable`: whether this kernel offloads flows, `forwards_tls`: whether this named asks forwarders over TLS, both
+    known from the start on.
     `health`: this ingress's own probes, None until they have a first verdict; a family that it lacks is not verified.
     `reach`: uplink → what the firewall's own probe of its ingress says. `lists`: name → content of the lists that are
     read from files and names. `utc_offset`: seconds that local time is ahead of UTC now. `engine`: what the container
-    engine of this docker host says; there the first look at it makes the state `synced`.
+    engine of this docker host says; there the first look at it makes the state `synced`. `bindings`,
+    `delegated`: what our DHCP servers have leased; `lease_errors`: (message, hint), what is wrong with what they write.
     """
 
     synced: bool = False
@@ -149,11 +169,15 @@ class State:
     memory: Memory = Memory()
     bus_connected: bool = False
     flowtable: bool = False
+    forwards_tls: bool = True
     health: UplinkHealth | None = None
     reach: Mapping[str, Reach] = field(default_factory=lambda: MappingProxyType({}))
     lists: Mapping[str, ListContent] = field(default_factory=lambda: MappingProxyType({}))
     utc_offset: int = 0
     engine: Engine | None = None
+    bindings: tuple[Binding, ...] = ()
+    delegated: tuple[Delegated, ...] = ()
+    lease_errors: tuple[tuple[str, str], ...] = ()
 
     def link(self, name: str) -> Link | None:
         """The link of that name."""

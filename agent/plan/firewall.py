@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv6Network
 from itertools import groupby, product
 from operator import itemgetter
 from types import MappingProxyType
@@ -12,15 +13,34 @@ from types import MappingProxyType
 from agent.config.settings import FIREWALL, INTERNET, Settings
 from agent.desired import Document, Plan, Problem, Publication, WantedAddress
 from agent.desired.dhcp4 import KeaDhcp4Config
+from agent.desired.dhcp6 import KeaDhcp6Config
 from agent.desired.docker_hosts import Machines
 from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, Steer
 from agent.desired.log import UlogdConfig
+from agent.desired.names import Names
 from agent.model import Choice, Family, Link, Memory, Neighbour, PolicyRule, Route, State
-from agent.plan import docker_hosts, firewall_routes, firewall_services, flows, forwards, lists, marks, networks, rules
+from agent.plan import (
+    advertise,
+    dhcp4,
+    dhcp6,
+    docker_hosts,
+    exposure,
+    firewall_routes,
+    flows,
+    forwards,
+    global6,
+    leases,
+    lists,
+    marks,
+    networks,
+    rules,
+)
 from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
+from agent.plan.dns import plan_dns
 from agent.plan.firewall_uplinks import UplinkView, views
 from agent.plan.interface import Role
+from agent.plan.npt import Addressing
 from agent.plan.same import Same
 from agent.plan.standing import FAMILIES, Outlook, outlook, standings
 
@@ -35,6 +55,7 @@ class _Static:
     rules: frozenset[PolicyRule]
     sysctls: tuple[tuple[str, str], ...]
     kea: KeaDhcp4Config
+    kea6: tuple[KeaDhcp6Config, ...]
     broker: tuple[Document, ...]
     log: tuple[UlogdConfig, ...]
     orders: Mapping[str, Order]
@@ -43,6 +64,8 @@ class _Static:
     neighbours: frozenset[Neighbour]
     machines: tuple[Machines, ...]
     pinholes: tuple[tuple[str, int, str], ...]
+    addressing: Mapping[str, Addressing]
+    internal: tuple[IPv6Network, ...]
 
 
 @lru_cache(maxsize=8)
@@ -63,7 +86,8 @@ def _static(  # noqa: PLR0917 - together they are the key of the cache
         routes=networks.main_routes(settings, found),
         rules=firewall_routes.rules(mark for name, mark in marked if name in settings.uplinks),
         sysctls=networks.sysctls(found),
-        kea=firewall_services.kea_dhcp4(settings, found, dict(marked)),
+        kea=dhcp4.kea_dhcp4(settings, found, dict(marked)),
+        kea6=dhcp6.kea_dhcp6(settings, found),
         broker=plan_broker(settings),
         log=(UlogdConfig(),) if any(rules.logged(settings)) else (),
         orders=orders(settings),
@@ -72,6 +96,8 @@ def _static(  # noqa: PLR0917 - together they are the key of the cache
         neighbours=docker_hosts.neighbours(settings, found),
         machines=docker_hosts.sources(settings),
         pinholes=tuple(_pinholes(settings)),
+        addressing=global6.addressing(settings),
+        internal=global6.internal_uses(settings),
     )
 
 
@@ -154,14 +180,19 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         state.utc_offset,
     )
     uplinks, wrong = views(settings, state, now, dmz, marked)
+    handed = global6.plan_global(settings, static.addressing, static.internal, state.memory.held, uplinks, now)
+    uplinks = global6.seen(settings, static.addressing, handed, uplinks)
     fares = standings(state.memory, uplinks, now)
     out = outlook(fares, state.memory.wishes, static.metered, settings.site.hold_down, now)
     found, selections = choices(static.orders, uplinks, state.memory, out, now)
     behind, moments = flows.left_behind(static.orders, uplinks, selections, out, now)
     missing = tuple(role.problem for role in roles.values() if role.problem is not None)
-    advertised = firewall_services.radvd(settings, links, uplinks, static.orders, found)
+    told = advertise.radvd(settings, links, static.orders, found, static.addressing, handed, now)
+    advertised = told.config
+    names = plan_dns(settings, tls=state.forwards_tls)
     deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
-    deadlines += [*out.deadlines, *moments]
+    deadlines += [*out.deadlines, *moments, *handed.deadlines]
+    deadlines += [told.again_at] if told.again_at is not None else []
     return Plan(
         nft=FirewallTable(
             policy=static.policy,
@@ -175,35 +206,53 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             balances=tuple(_balances(settings, found, uplinks)),
             lists=lists.sets(settings, state),
             machines=static.machines,
-            exposed=docker_hosts.exposed(settings, state),
+            exposed=exposure.exposed(settings, state),
         ),
         links=networks.wanted_links(roles),
-        addresses=static.addresses,
-        routes=static.routes | firewall_routes.routes(uplinks.values(), dmz),
+        addresses=static.addresses | handed.addresses(links),
+        routes=static.routes
+        | handed.routes()
+        | firewall_routes.routes(uplinks.values(), dmz)
+        | dhcp6.delegated_routes(settings, links, state.delegated),
         rules=static.rules | firewall_routes.own(settings.transit_name, found, uplinks),
         neighbours=static.neighbours | firewall_routes.neighbours(uplinks.values(), dmz),
         sysctls=static.sysctls,
         # An empty radvd.conf is a syntax error: without a link there is none.
-        files=(*((advertised,) if advertised.interfaces else ()), static.kea, *static.broker, *static.log),
+        files=(
+            *((advertised,) if advertised.interfaces else ()),
+            static.kea,
+            *static.kea6,
+            *static.broker,
+            *static.log,
+            *names.files,
+        ),
         services=MappingProxyType(
             {
                 "radvd": bool(advertised.interfaces),
                 "kea-dhcp4": bool(static.kea.subnets),
+                "kea-dhcp6": bool(static.kea6),
                 "ulogd2": bool(static.log),
+                "named": names.named,
+                "kea-dhcp-ddns": names.ddns,
                 "mosquitto": settings.bus.broker == FIREWALL,
             }
         ),
         flows=(*flows.failed(static.orders, uplinks, found), *behind),
-        facts=tuple(Publication(f"choice/{choice.network}", choice) for choice in found),
-        memory=Memory(marked, state.memory.npt, fares, selections, state.memory.wishes),
+        facts=(*(Publication(f"choice/{choice.network}", choice) for choice in found), *leases.facts(settings, state)),
+        memory=Memory(marked, state.memory.npt, fares, selections, state.memory.wishes, handed.held),
         problems=(
             *problems,
+            *names.problems,
             *missing,
             *wrong,
+            *handed.problems,
             *_unserved(settings, static, uplinks),
             *forwards.problems(settings, uplinks),
             *lists.problems(settings, state),
+            *leases.problems(state),
+            *exposure.problems(exposure.exposures(settings, state)),
         ),
+        names=Names(local=names.zones),
         again_at=min(deadlines, default=None),
         watch=firewall_routes.watch(uplinks.values(), dmz),
     )

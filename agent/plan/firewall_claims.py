@@ -18,7 +18,7 @@ def reserved(settings: Settings, marks: Mapping[str, int]) -> dict[str, IPv4Addr
     transit = settings.transit
     if transit is None or transit.dhcp4 is None:
         return {}
-    pool = transit.dhcp4.pool
+    pool = transit.dhcp4.pool[0]
     return {name: pool.first + mark - 1 for name, mark in marks.items() if mark <= pool.size}
 
 

@@ -82,10 +82,16 @@ def wanted_links(found: Mapping[str, Role]) -> tuple[WantedLink, ...]:
 
 
 def subnets6(settings: Settings, name: str) -> tuple[IPv6Network, ...]:
-    """The IPv6 prefixes of a network: its /64 and those of its docker hosts, neighbouring ones made one."""
-    own = settings.network_prefix(name)
+    """The IPv6 prefixes of a network: its /64 and those of its docker hosts, neighbouring ones made one.
+
+    Last, what it delegates to routers downstream: their hosts are that network's too.
+    """
+    own, pool = settings.network_prefix(name), settings.delegation_pool(name)
     machines = docker_hosts.fleet(settings).prefixes.get(name, ())
-    return machines if own is None else (own, *(prefix for prefix in machines if not prefix.subnet_of(own)))
+    delegated = () if pool is None else (pool,)
+    if own is None:
+        return (*machines, *delegated)
+    return (own, *(prefix for prefix in machines if not prefix.subnet_of(own)), *delegated)
 
 
 def addresses(settings: Settings, links: dict[str, Link]) -> frozenset[WantedAddress]:

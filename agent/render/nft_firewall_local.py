@@ -13,6 +13,9 @@ def _opened(zone: Zone) -> list[str]:
     """What is open without a rule: neighbour discovery (RFC 4861), and what is served there."""
     solicit = ", nd-router-solicit" if zone.router else ""
     dhcp = ["udp sport 68 udp dport 67 accept"] if zone.dhcp4 else []
+    if zone.dhcp6:
+        # RFC 8415 section 7.2: clients ask from their link-local address.
+        dhcp.append("ip6 saddr fe80::/10 udp sport 546 udp dport 547 accept")
     return [
         f"icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert{solicit} }} ip6 hoplimit 255 accept",
         "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept",
@@ -74,7 +77,7 @@ def output_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
     served = [
         "ct state established,related accept",
         "icmpv6 type { nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, mld2-listener-report } accept",
-        "udp sport 67 accept",
+        "udp sport { 67, 547 } accept",
         f"oifname vmap {braced(dispatch)}",
     ]
     if pairs.has(INTERNET, FIREWALL):

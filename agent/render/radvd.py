@@ -10,8 +10,6 @@ from agent.desired.advertise import RadvdConfig, RadvdInterface
 MAX_INTERVAL = 600
 MIN_INTERVAL = 198
 DNS_LIFETIME = 3 * MAX_INTERVAL
-# RFC 4191: the way back of an ingress, over a restart of radvd too.
-ROUTE_LIFETIME = 1800
 
 
 def _interface(interface: RadvdInterface) -> list[str]:
@@ -21,8 +19,8 @@ def _interface(interface: RadvdInterface) -> list[str]:
         "    IgnoreIfMissing on;",
         f"    MinRtrAdvInterval {MIN_INTERVAL};",
         f"    MaxRtrAdvInterval {MAX_INTERVAL};",
-        "    AdvManagedFlag off;",
-        "    AdvOtherConfigFlag off;",
+        f"    AdvManagedFlag {'on' if interface.managed else 'off'};",
+        f"    AdvOtherConfigFlag {'on' if interface.other else 'off'};",
         f"    AdvDefaultLifetime {interface.lifetime};",
     ]
     if interface.mtu is not None:
@@ -39,12 +37,9 @@ def _interface(interface: RadvdInterface) -> list[str]:
             "    };",
         ]
     for route in interface.routes:
-        lines += [
-            f"    route {route} {{",
-            f"        AdvRouteLifetime {ROUTE_LIFETIME};",
-            "        RemoveRoute off;",
-            "    };",
-        ]
+        # RFC 4191: the way back of an ingress stays over a restart of radvd.
+        keep = ["        RemoveRoute off;"] if interface.source is not None else []
+        lines += [f"    route {route.prefix} {{", f"        AdvRouteLifetime {route.lifetime};", *keep, "    };"]
     if interface.dns:
         servers = " ".join(str(server) for server in interface.dns)
         lines += [f"    RDNSS {servers} {{", f"        AdvRDNSSLifetime {DNS_LIFETIME};", "    };"]

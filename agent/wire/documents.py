@@ -13,6 +13,7 @@ from agent.model import (
     Delegation,
     Fact,
     FamilyHealth,
+    NetworkLeases,
     NodeInfo,
     NodeState,
     PartStatus,
@@ -26,6 +27,7 @@ from agent.wire import reader
 from agent.wire.choice import age_of, read_choice, write_choice
 from agent.wire.containers import read_containers, write_containers
 from agent.wire.errors import ExpiredError, WireError
+from agent.wire.leases import read_leases, write_leases
 from agent.wire.reader import Fields, clean
 from agent.wire.topics import NAME, topic_of
 
@@ -52,6 +54,8 @@ def _write(fact: Fact, valid: int | None, now: float) -> Document:
         return _write_uplink(fact, now)
     if isinstance(fact, Containers):
         return write_containers(fact)
+    if isinstance(fact, NetworkLeases):
+        return write_leases(fact)
     return _write_node(fact, now)
 
 
@@ -114,13 +118,15 @@ def _health(family: FamilyHealth, now: float) -> Document:
 def fact_of(topic: str, fields: Fields, expiry: int | None, now: float) -> tuple[Fact, Deadline]:
     """Read the fact of a topic (below the node) from its fields; give its deadline too."""
     kind, _, name = topic.rpartition("/")
-    if kind in {"choice", "status"} and not NAME.fullmatch(name):
+    if kind in {"choice", "leases", "status"} and not NAME.fullmatch(name):
         raise WireError(topic, "", "its last level is not a name")
     until = _until(fields, expiry, now)
     if kind == "uplink/prefix":
         return _delegation(name, fields, expiry, now), until
     if kind == "choice":
         return Choice(name, read_choice(fields, "ipv4", now), read_choice(fields, "ipv6", now)), until
+    if kind == "leases":
+        return read_leases(name, fields), until
     if kind == "status":
         error, hint = fields.text("error", default=""), fields.text("hint", default="")
         return PartStatus(name, fields.text("fingerprint"), error, hint), until

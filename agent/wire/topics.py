@@ -9,6 +9,7 @@ from agent.model import (
     Containers,
     Delegation,
     Fact,
+    NetworkLeases,
     NodeInfo,
     NodeState,
     PartStatus,
@@ -62,6 +63,8 @@ def topic_of(fact: Fact) -> str:
             return f"uplink/prefix/{fact.prefix.prefixlen}"
         case Choice():
             return topic_for("choice", fact.network)
+        case NetworkLeases():
+            return topic_for("leases", fact.network)
         case PartStatus():
             return topic_for("status", fact.part)
         case _:

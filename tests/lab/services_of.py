@@ -6,7 +6,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2] / "dinit.d"
 # Files beside the services that go to /usr/lib/router, and the directory each lies in.
-HELPERS = {"closed.nft": "common", "dhcpcd-hook": "ingress", "logged": "common", "pppd-dial": "ingress"}
+HELPERS = {
+    "closed.nft": "common",
+    "dhcpcd-hook": "ingress",
+    "kea-hook": "firewall",
+    "logged": "common",
+    "pppd-dial": "ingress",
+}
 
 
 def service_files(role: str) -> dict[str, Path]:

@@ -69,9 +69,6 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 UNUSED = {
-    ("networks", "*", "dhcp6"): {
-        "networks": "networks: { home: { subnet: 1, dhcp6: { mode: stateless } }, dmz: { transit: true } }"
-    },
     ("networks", "*", "addressing"): {
         "networks": "networks: { home: { subnet: 1, addressing: both }, dmz: { transit: true } }"
     },

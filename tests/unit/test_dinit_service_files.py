@@ -12,7 +12,7 @@ from tests.lab.service_file import Service, ServiceFileError, load, parse
 from tests.lab.services_of import HELPERS, ROOT, service_files
 
 ROLES = ("ingress", "firewall")
-DAEMONS = {"ingress": {"dhcpcd", "pppd", "wireguard"}, "firewall": {"radvd", "kea-dhcp4", "mosquitto", "ulogd2"}}
+DAEMONS = {"ingress": {"dhcpcd", "pppd", "wireguard"}, "firewall": {"radvd", "kea-dhcp4", "kea-dhcp6", "mosquitto", "ulogd2"}}
 
 
 def _services(role: str) -> dict[str, Service]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from agent.config.cross import (
     bus,
+    dhcp,
+    dns,
     docker_hosts,
     forwards,
     hosts,
@@ -27,11 +29,13 @@ _CHECKS = (
     prefix.check,
     bus.check,
     networks.check,
+    dhcp.check,
     transit.check,
     interfaces.check,
     uplinks.check,
     docker_hosts.check,
     hosts.check,
+    dns.check,
     lists.check,
     rules.check,
     shadow.check,

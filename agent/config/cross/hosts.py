@@ -75,7 +75,7 @@ def _ipv4(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
 
 def _for_ingresses(network: Network, address: IPv4Address) -> bool:
     """The firewall gives each ingress a fixed address of the transit network's pool."""
-    return network.transit and network.dhcp4 is not None and address in network.dhcp4.pool
+    return network.transit and network.dhcp4 is not None and any(address in pool for pool in network.dhcp4.pool)
 
 
 def _reserved(address: IPv4Address, firewall: IPv4Address, ends: tuple[IPv4Address, IPv4Address]) -> str:

@@ -13,15 +13,11 @@ from agent.config.preference import groups
 from agent.config.settings import Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
 
-_LONGEST_LEASE = 0xFFFFFFFE  # RFC 2131 section 3.3: all ones is infinity
-
 
 def check(settings: Settings) -> Iterator[Complaint]:
     """Each network by itself, then each against the others."""
     for name, network in settings.networks.items():
         path: KeyPath = ("networks", name)
-        yield from _dhcp4(path, network)
-        yield from _dhcp6(settings, path, network)
         listed = [entry.uplink for entry in network.uplinks or ()]
         yield from unknown_uplinks(settings, (*path, "uplinks"), listed)
         yield from _weights(path, network)
@@ -45,40 +41,6 @@ def _weights(path: KeyPath, network: Network) -> Iterator[Complaint]:
         message = "nothing is shared between uplinks here"
         mend = "write the uplinks that share as { NAME: { weight: N } }, or delete `balance`"
         yield Complaint((*path, "balance"), message, mend, level="warning")
-
-
-def _dhcp4(path: KeyPath, network: Network) -> Iterator[Complaint]:
-    dhcp, ipv4 = network.dhcp4, network.ipv4
-    if dhcp is None:
-        return
-    if ipv4 is None:
-        yield Complaint(
-            (*path, "dhcp4"), "DHCPv4 without an IPv4 network", "add `ipv4: …`, or delete `dhcp4`", at_key=True
-        )
-        return
-    pool, net = (*path, "dhcp4", "pool"), ipv4.network
-    if dhcp.pool.first not in net or dhcp.pool.last not in net:
-        yield Complaint(pool, f"the pool {dhcp.pool} is not inside {net}", f"choose addresses of {net}")
-    elif dhcp.pool.first == net.network_address or dhcp.pool.last == net.broadcast_address:
-        mend = f"stay between {net[1]} and {net[-2]}"
-        yield Complaint(pool, f"the pool {dhcp.pool} holds the network's own or its broadcast address", mend)
-    elif ipv4.ip in dhcp.pool:
-        mend = (
-            f"leave {ipv4.ip} out of the pool, or give the firewall another address (`ipv4: ADDRESS/{net.prefixlen}`)"
-        )
-        yield Complaint(pool, f"the pool {dhcp.pool} holds {ipv4.ip}, the firewall's address", mend)
-    if not 1 <= dhcp.lease <= _LONGEST_LEASE:
-        yield Complaint((*path, "dhcp4", "lease"), "a lease that no client can hold", "write 1s to 49710d, like 12h")
-
-
-def _dhcp6(settings: Settings, path: KeyPath, network: Network) -> Iterator[Complaint]:
-    dhcp, length = network.dhcp6, settings.site.prefix.prefixlen
-    if dhcp.mode == "stateful" and network.subnet is None:
-        mend = "add `subnet: 0x…`, or take `mode: stateless`"
-        yield Complaint((*path, "dhcp6", "mode"), "stateful DHCPv6 without an IPv6 prefix", mend)
-    if dhcp.delegate is not None and dhcp.delegate <= length:
-        message = f"a /{dhcp.delegate} cannot be delegated out of {settings.site.prefix}"
-        yield Complaint((*path, "dhcp6", "delegate"), message, f"write {length + 1} to {NETWORK_LENGTH}")
 
 
 def _subnets(settings: Settings) -> Iterator[Complaint]:

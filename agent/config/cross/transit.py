@@ -29,8 +29,9 @@ def _room(settings: Settings, name: str) -> Iterator[Complaint]:
     if network.ipv4 and settings.uplinks and network.dhcp4 is None:
         mend = f"add `dhcp4: {{ pool: … }}` with at least {len(settings.uplinks)} addresses"
         yield Complaint(("networks", name), "the ingresses get their IPv4 addresses here by DHCP", mend, at_key=True)
-    if network.dhcp4 and network.dhcp4.pool.size < len(settings.uplinks):
-        message = f"{network.dhcp4.pool.size} addresses for {len(settings.uplinks)} uplinks"
+    size = sum(pool.size for pool in network.dhcp4.pool) if network.dhcp4 else 0
+    if network.dhcp4 and size < len(settings.uplinks):
+        message = f"{size} addresses for {len(settings.uplinks)} uplinks"
         yield Complaint(("networks", name, "dhcp4", "pool"), message, "give each uplink an address: widen the pool")
 
 
