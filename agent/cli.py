@@ -61,6 +61,10 @@ def _parser() -> argparse.ArgumentParser:
     rules.add_argument("--json", action="store_true", help="the whole document")
     rules.set_defaults(run=_rules)
 
+    exposed = commands.add_parser("exposures", help="what containers ask to have opened, and what is open")
+    exposed.add_argument("--json", action="store_true", help="the whole document")
+    exposed.set_defaults(run=_exposures)
+
     why = commands.add_parser("why", help="which uplink a host would use, and why (firewall)")
     why.add_argument("address", help="an address inside, or a host's name")
     why.add_argument("destination", nargs="?", help="an address; default: anywhere outside")
@@ -180,6 +184,12 @@ def _rules(arguments: argparse.Namespace) -> int:
     from agent.rules import rules_text  # noqa: PLC0415
 
     return _shown(ask("rules"), rules_text, raw=arguments.json)
+
+
+def _exposures(arguments: argparse.Namespace) -> int:
+    from agent.exposures_text import exposures_text  # noqa: PLC0415
+
+    return _shown(ask("exposures"), exposures_text, raw=arguments.json)
 
 
 def _why(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeAlias
 
-from agent import config_commands, rules, uplinks
+from agent import config_commands, exposures, rules, uplinks
 from agent import events as ev
 from agent.config import Settings
 from agent.config.settings import FIREWALL
@@ -53,7 +53,14 @@ def table(agent: Running) -> dict[str, Command]:
         return {"ok": True}
 
     changing = config_commands.commands(agent.configuration)
-    return {"status": status, "poke": poke, **changing, **uplinks.commands(agent), **rules.commands(agent)}
+    return {
+        "status": status,
+        "poke": poke,
+        **changing,
+        **uplinks.commands(agent),
+        **rules.commands(agent),
+        **exposures.commands(agent),
+    }
 
 
 async def answer(commands: Mapping[str, Command], request: Mapping[str, object]) -> Answer:
