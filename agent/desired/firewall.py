@@ -29,7 +29,8 @@ class Match:
     """All criteria given must hold. `source_mac`: lower case. `protocol`: as nft names it, or its number.
 
     `ports`: (first, last), of TCP and UDP. `types`: of ICMP and ICMPv6. `source_list`, `destination_list`: names of
-    lists whose addresses of `family` are meant.
+    lists whose addresses of `family` are meant. `source_zone`, `destination_zone`: a zone in whose global prefixes the
+    addresses of that side, low 64 bits alone, are meant; empty for addresses as they are.
     """
 
     family: Family | None = None
@@ -41,6 +42,8 @@ class Match:
     types: tuple[int, ...] = ()
     source_list: str = ""
     destination_list: str = ""
+    source_zone: str = ""
+    destination_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,9 @@ class ZonePair:
 class Zone:
     """A network: its device and the subnets whose addresses may be sources there.
 
-    `dhcp4`, `dhcp6`: DHCP is served there. `router`: router advertisements are sent there. `machines`: the lengths of the
-    prefixes that docker hosts have there, each accepted from its own MAC alone.
+    `dhcp4`, `dhcp6`: DHCP is served there. `router`: router advertisements are sent there. `machines`: the lengths of
+    the prefixes that docker hosts have there, each accepted from its own MAC alone. `lent`: its hosts may have global
+    addresses.
     """
 
     name: str
@@ -122,6 +126,7 @@ class Zone:
     dhcp6: bool = False
     router: bool = False
     machines: tuple[int, ...] = ()
+    lent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +186,8 @@ class FirewallTable(Table):
     `choice4`, `choice6`: (device, mark) of the uplink that new connections from there take. `ingress`: (MAC on the
     DMZ, mark). `external4`, `external6`: (addresses of an uplink, mark), disjoint. `steered4`, `steered6`: (device,
     rule, mark) of rules whose uplink can be used. `machines`: by zone. `exposed`: by docker host; what their containers
-    have open from outside, beyond what rules open.
+    have open from outside, beyond what rules open. `lent6`: (zone, /64, mark) of global addresses, mark 0 where it was
+    withdrawn.
     """
 
     policy: FirewallPolicy
@@ -196,3 +202,4 @@ class FirewallTable(Table):
     balances: tuple[Balance, ...] = ()
     machines: tuple[Machines, ...] = ()
     exposed: tuple[Exposed, ...] = ()
+    lent6: tuple[tuple[str, IPv6Network, int], ...] = ()

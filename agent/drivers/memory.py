@@ -1,17 +1,19 @@
 """What must survive a restart, as JSON files below the state directory, each written whole or not at all.
 
-`npt.json`, `marks.json` and `choice.json` hold `Memory`; `peers.json` the last facts of other nodes, for a firewall
-that starts without its broker. A file that cannot be read is put aside as `<file>.broken` and reported: it never stops
-a start. Deadlines are CLOCK_BOOTTIME: they are stored with the boot's id; after a reboot what remained then counts from
-now.
+`npt.json`, `marks.json`, `choice.json` and `deprecated.json` hold `Memory`; `peers.json` the last facts of other nodes,
+for a firewall that starts without its broker. A file that cannot be read is put aside as `<file>.broken` and reported:
+it never stops a start. Deadlines are CLOCK_BOOTTIME: they are stored with the boot's id; after a reboot what remained
+then counts from now.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from ipaddress import IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypedDict
@@ -19,7 +21,7 @@ from typing import Any, TypedDict
 import structlog
 
 from agent import wire
-from agent.model import Fact, Memory, Peer, Selection, Standing, Wish, WishKind
+from agent.model import Fact, Held, Memory, Peer, Selection, Standing, Wish, WishKind
 
 MARK_LIMIT = 250
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -40,6 +42,7 @@ class MemoryStore:
         return Memory(
             marks=self._numbers("marks.json", 1, MARK_LIMIT),
             npt=self._numbers("npt.json", 0, 2**64 - 1),
+            held=self._held(),
             **self._choice(),
         )
 
@@ -54,6 +57,7 @@ class MemoryStore:
         }
         if any(document.values()) or (self._directory / "choice.json").exists():
             self._write("choice.json", {"boot": self._boot, **document})
+        self._write_held(memory.held)
 
     def save_peers(self, peers: Mapping[str, Peer], now: float) -> None:
         """Keep what other nodes said. Raises OSError."""
@@ -90,6 +94,35 @@ class MemoryStore:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             self._put_aside("choice.json", f"not what was written: {error!r}")
             return {}
+
+    def _held(self) -> tuple[Held, ...]:
+        """Global prefixes that hosts may have. After a reboot what was left then counts from now: rather too long."""
+        document = self._read("deprecated.json")
+        if document is None:
+            return ()
+        try:
+            return _held(document, None if document["boot"] == self._boot else boottime())  # type: ignore[index]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._put_aside("deprecated.json", f"not what was written: {error!r}")
+            return ()
+
+    def _write_held(self, held: tuple[Held, ...]) -> None:
+        """Only when it is another: what remains changes all the time, and is as of the first writing."""
+        path = self._directory / "deprecated.json"
+        if held == (self._held() if path.exists() else ()):
+            return
+        now = boottime()
+        entries = [
+            {
+                "network": one.network,
+                "prefix": str(one.prefix),
+                "uplink": one.uplink,
+                "until": one.until,
+                "remaining": None if one.until is None else max(one.until - now, 0.0),
+            }
+            for one in held
+        ]
+        self._write("deprecated.json", {"boot": self._boot, "held": entries})
 
     def _numbers(self, name: str, least: int, most: int) -> Mapping[str, int]:
         document = self._read(name)
@@ -160,6 +193,22 @@ def _choice(document: Any, *, same_boot: bool) -> _Choice:
         "selections": MappingProxyType(selections),
         "wishes": MappingProxyType(wishes),
     }
+
+
+def boottime() -> float:
+    """Seconds on CLOCK_BOOTTIME."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _held(document: Any, now: float | None) -> tuple[Held, ...]:
+    """The entries of `deprecated.json`; `now` where they are of an earlier boot. Raises where they are others."""
+    found = []
+    for entry in document["held"]:
+        until, left = entry["until"], entry["remaining"]
+        if until is not None:
+            until = float(until) if now is None else now + float(left)
+        found.append(Held(str(entry["network"]), IPv6Network(entry["prefix"]), str(entry["uplink"]), until))
+    return tuple(found)
 
 
 def _wish_kind(value: object) -> WishKind:

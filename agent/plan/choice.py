@@ -157,7 +157,7 @@ def choices(
     found: Mapping[str, Order], uplinks: Mapping[str, UplinkView], memory: Memory, outlook: Outlook, now: float
 ) -> tuple[tuple[Choice, ...], Mapping[str, Selection]]:
     """The choice of each network, in the order of the configuration, and what is to be remembered of it."""
-    by_network = any(uplink.mode6 == "networks" for uplink in uplinks.values())
+    by_network = any(uplink.mode6 == "networks" or uplink.only6 for uplink in uplinks.values())
     known: dict[tuple[object, ...], FamilyChoice] = {}
     dated: dict[tuple[object, ...], FamilyChoice] = {}
     result, selections = [], {}

@@ -207,6 +207,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             lists=lists.sets(settings, state),
             machines=static.machines,
             exposed=exposure.exposed(settings, state),
+            lent6=handed.elements,
         ),
         links=networks.wanted_links(roles),
         addresses=static.addresses | handed.addresses(links),

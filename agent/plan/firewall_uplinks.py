@@ -7,15 +7,28 @@ uplink's). An ingress whose agent is `lost` still forwards: only its link, its a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from types import MappingProxyType
 
 from agent.config.settings import Settings
 from agent.desired import Problem
-from agent.model import Deadline, Family, FamilyHealth, IPAddress, Link, Peer, Reach, Reachability, State
+from agent.model import (
+    Deadline,
+    Delegation,
+    Family,
+    FamilyHealth,
+    IPAddress,
+    Link,
+    Peer,
+    PrefixMapping,
+    Reach,
+    Reachability,
+    State,
+)
 from agent.plan.firewall_claims import Claims, Member
+from agent.plan.firewall_delegations import delegations, own6
 from agent.plan.same import Same
 
 
@@ -27,7 +40,9 @@ class UplinkView:
     that a better uplink should be taken. `degraded4`, `degraded6`: why it should be avoided where a better one exists.
     `reachable`: its ingress answers our own probes, or they know nothing yet. `health4`, `health6`: what its own probes
     say, None for unknown. `known`: its ingress has spoken. `mac`, `ipv4`, `link_local`: on the DMZ.
-    `mapped6`: internal prefixes that have a 1:1 translation; `nat66`: the others are translated too.
+    `mappings`: the 1:1 translations; `nat66`: other internal prefixes are translated too. `delegations`: the prefixes
+    it was given, the best first; `own6`: its own addresses. `global6`: internal /64 of a network → the global /64 that
+    the network's hosts have of it; `only6`: those of the networks whose hosts have no other address.
     """
 
     name: str
@@ -43,8 +58,12 @@ class UplinkView:
     degraded4: str = ""
     degraded6: str = ""
     mode6: str = "none"
-    mapped6: tuple[IPv6Network, ...] = ()
+    mappings: tuple[PrefixMapping, ...] = ()
     nat66: bool = False
+    delegations: tuple[Delegation, ...] = ()
+    own6: tuple[IPv6Address, ...] = ()
+    global6: Mapping[IPv6Network, IPv6Network] = field(default_factory=lambda: MappingProxyType({}))
+    only6: frozenset[IPv6Network] = frozenset()
     external4: tuple[IPv4Network, ...] = ()
     external6: tuple[IPv6Network, ...] = ()
     mtu: int | None = None
@@ -72,13 +91,19 @@ class UplinkView:
         """
         unreachable = self.unreachable4 if family == 4 else self.unreachable6  # noqa: PLR2004
         down = self.down(family) if probed else unreachable
-        if down or family == 4 or self.mode6 != "networks" or self.nat66 or prefix is None:  # noqa: PLR2004
+        if down or family == 4 or prefix is None:  # noqa: PLR2004
             return down
+        if prefix in self.only6:
+            return "" if prefix in self.global6 or self.mode6 == "routed" else "no global prefix for this network"
+        if self.mode6 != "networks" or self.nat66:
+            return ""
         return "" if self.maps(prefix) else "no mapping for this network"
 
     def maps(self, prefix: IPv6Network) -> bool:
         """Whether hosts of an internal prefix are reached from outside by addresses of their own."""
-        return self.mode6 == "routed" or any(prefix.subnet_of(mapped) for mapped in self.mapped6)
+        if self.mode6 == "routed" or prefix in self.global6:
+            return True
+        return any(prefix.subnet_of(mapping.internal) for mapping in self.mappings)
 
 
 def _expired(until: Deadline, now: float) -> bool:
@@ -182,8 +207,10 @@ def _view(name: str, mark: int, state: State, now: float, claims: Claims) -> Upl
         degraded4=_worse(health4),
         degraded6=_worse(health6),
         mode6=ipv6.mode if ipv6 is not None else "none",
-        mapped6=tuple(mapping.internal for mapping in ipv6.mappings) if ipv6 is not None else (),
+        mappings=ipv6.mappings if ipv6 is not None else (),
         nat66=ipv6 is not None and ipv6.nat66 is not None,
+        delegations=delegations(peer, external6, now),
+        own6=own6(ipv6),
         external4=external4,
         external6=external6,
         mtu=peer.link.mtu if peer.link is not None else None,

@@ -49,6 +49,7 @@ def failed(
                 yield FlowEnd(family, mark=uplink.mark, mask=MOVABLE, reset=True)
             elif moving:
                 inside = tuple(subnet for name in sorted(moving) for subnet in _subnets(orders[name], family))
+                inside += tuple(lent for internal, lent in uplink.global6.items() if internal in inside)
                 yield FlowEnd(family, mark=uplink.mark, mask=MOVABLE, inside=inside, reset=True)
 
 

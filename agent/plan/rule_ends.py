@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from agent.config.address_list import literal
 from agent.config.settings import ANY, FIREWALL, INTERNET, Settings
 from agent.model import Family, IPNetwork
+from agent.plan.global6 import addressing
 from agent.plan.networks import subnets6
 
 
@@ -17,6 +18,7 @@ class End:
     """One side of a rule: a zone, or with `only` True those of its addresses that are named.
 
     They are named by a MAC, by `addresses`, or by the name of a list, whose `families` then says what it can hold.
+    `suffixes`: the addresses are the low 64 bits of those in the zone's global prefixes.
     """
 
     zone: str
@@ -25,6 +27,7 @@ class End:
     addresses: tuple[IPNetwork, ...] = ()
     list_name: str = ""
     families: tuple[Family, ...] = (4, 6)
+    suffixes: bool = False
 
     def of(self, family: Family) -> tuple[IPNetwork, ...]:
         """Its addresses of one family."""
@@ -43,6 +46,7 @@ class _Zone:
     macs: dict[str, None] = field(default_factory=dict)
     addresses: dict[IPNetwork, None] = field(default_factory=dict)
     lists: dict[str, tuple[Family, ...]] = field(default_factory=dict)
+    suffixes: dict[IPNetwork, None] = field(default_factory=dict)
 
     def ends(self, name: str) -> Iterator[End]:
         if self.whole:
@@ -51,6 +55,8 @@ class _Zone:
         yield from (End(name, only=True, mac=mac) for mac in self.macs)
         if self.addresses:
             yield End(name, only=True, addresses=joined(self.addresses))
+        if self.suffixes:
+            yield End(name, only=True, addresses=tuple(self.suffixes), suffixes=True)
         yield from (End(name, only=True, list_name=key, families=found) for key, found in self.lists.items())
 
 
@@ -93,6 +99,7 @@ def ends(settings: Settings, words: tuple[str, ...], *, source: bool) -> tuple[E
                 zone(name).macs[mac] = None
             else:
                 zone(name).addresses.update(dict.fromkeys(addresses))
+                zone(name).suffixes.update(dict.fromkeys(_suffix(settings, word)))
     return tuple(end for name, part in found.items() for end in part.ends(name))
 
 
@@ -104,6 +111,14 @@ def _machine(settings: Settings, word: str) -> tuple[str, str, tuple[IPNetwork, 
     found = (settings.host_address4(word), settings.host_address6(word))
     addresses = tuple(ip_network(address) for address in found if address is not None)
     return settings.host_network(word), settings.hosts[word].mac or "", addresses
+
+
+def _suffix(settings: Settings, word: str) -> tuple[IPNetwork, ...]:
+    """The low 64 bits of a host's addresses, where it may have global ones."""
+    host = settings.hosts.get(word)
+    if host is None or host.suffix is None or host.docker_host or host.network not in addressing(settings):
+        return ()
+    return (ip_network(host.suffix),)
 
 
 def zones_of(settings: Settings, prefix: IPNetwork) -> tuple[str, ...]:

@@ -57,6 +57,8 @@ def _between(rule: Rule, source: End, destination: End) -> Iterator[Match]:
                 traffic.types,
                 source.list_name,
                 destination.list_name,
+                source.zone if source.suffixes else "",
+                destination.zone if destination.suffixes else "",
             )
 
 

@@ -12,6 +12,7 @@ from agent.config.uplink import StaticUplink, WireguardUplink
 from agent.desired.firewall import FilterRule, FirewallPolicy, Limit, Match, Steer, Zone, ZonePair
 from agent.plan.docker_hosts import lengths
 from agent.plan.forwards import accepted
+from agent.plan.global6 import addressing
 from agent.plan.rule_counts import counted
 from agent.plan.rule_ends import listed, zones
 from agent.plan.rule_matches import matches
@@ -80,6 +81,7 @@ def _zone(settings: Settings, name: str, device: str) -> Zone:
         machines=lengths(settings, name),
         dhcp4=network.dhcp4 is not None and network.ipv4 is not None,
         dhcp6=network.serves_dhcp6,
+        lent=name in addressing(settings),
         router=network.transit or settings.network_prefix(name) is not None,
     )
 

@@ -15,6 +15,15 @@ from agent.desired import Ruleset
 from agent.desired.firewall import PINNED, AddressSet, FirewallPolicy, FirewallTable
 from agent.render.nft_ended import state_table
 from agent.render.nft_firewall_filter import forward_chains
+from agent.render.nft_firewall_global import (
+    global_chains,
+    global_dispatch,
+    global_elements,
+    global_marks,
+    global_outside,
+    global_sets,
+    global_sources,
+)
 from agent.render.nft_firewall_local import input_chains, output_chains
 from agent.render.nft_firewall_machines import machine_elements, machine_sets, machine_sources
 from agent.render.nft_firewall_rules import counters, meters
@@ -58,6 +67,7 @@ def _sets(policy: FirewallPolicy) -> list[str]:
         *(f"set list6_{name} {{ type ipv6_addr; flags interval; }}" for name in policy.lists),
         sized_set("forwards4", "ipv4_addr . inet_proto . inet_service", forwards, counter=True),
         *machine_sets(policy),
+        *global_sets(policy),
     ]
 
 
@@ -85,6 +95,7 @@ def _spoof(policy: FirewallPolicy) -> Iterable[list[str]]:
         own4 = [f"    ip saddr {subnet} return" for subnet in zone.subnets4]
         own6 = [f"    ip6 saddr {subnet} return" for subnet in (*zone.subnets6, "fe80::/10")]
         machines = [f"    {line}" for line in machine_sources(zone)]
+        own6 += [f"    {line}" for line in global_sources(zone)]
         yield [f"chain spoof_{zone.name} {{", *machines, *own4, *own6, *nobody, "    counter drop", "}"]
     outside = [f"    ip6 saddr {braced(map(str, policy.outside6))} return"] if policy.outside6 else []
     local = [] if policy.local_outside else ["    ip6 saddr fc00::/7 counter drop"]
@@ -99,6 +110,7 @@ def _spoof(policy: FirewallPolicy) -> Iterable[list[str]]:
         "    ip saddr @bogons4 counter drop",
         "    ip6 saddr @bogons6 counter drop",
         *local,
+        *(f"    {line}" for line in global_outside(policy)),
         "}",
     ]
 
@@ -110,12 +122,14 @@ def _marks(policy: FirewallPolicy) -> Iterable[list[str]]:
     """
     dmz = quoted(policy.transit.device)
     yield from choosers(policy)
+    yield from global_marks(policy, dispatch(policy))
     yield [
         "chain mangle_mark {",
         "    type filter hook prerouting priority mangle; policy accept;",
         "    ct mark & 0xff != 0 meta mark set ct mark & 0x3ff accept",
         "    ip daddr @internal4 goto mark_inbound",
         "    ip6 daddr @internal6 goto mark_inbound",
+        *(f"    {line}" for line in global_dispatch(policy)),
         "    meta mark set ip daddr map @ext4 accept",
         "    meta mark set ip6 daddr map @ext6 accept",
         *(f"    {line}" for line in dispatch(policy)),
@@ -169,4 +183,6 @@ def render_firewall(table: FirewallTable) -> Ruleset:
     for found in table.lists:
         frozen |= list_elements(found)
     frozen |= machine_elements(table)
-    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), balance_chains(table))
+    frozen |= {name: MappingProxyType(found) for name, found in global_elements(table).items()}
+    chains = MappingProxyType({**balance_chains(table), **global_chains(table)})
+    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), chains)

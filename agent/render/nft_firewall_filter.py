@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.desired.firewall import INTERNET, FirewallPolicy, Zone
+from agent.render.nft_firewall_global import global_refused
 from agent.render.nft_firewall_machines import open_ports
 from agent.render.nft_firewall_rules import STATE, Pairs, chain
 from agent.render.nft_text import braced, quoted
@@ -108,7 +109,7 @@ class _Forward:
         yield [
             "chain filter_forward {",
             "    type filter hook forward priority filter; policy drop;",
-            *(f"    {line}" for line in STATE),
+            *(f"    {line}" for line in (*global_refused(self.policy), *STATE)),
             "    ip6 daddr ff00::/8 counter drop",
             f"    iifname . oifname vmap {braced(dispatch)}",
             "    counter",

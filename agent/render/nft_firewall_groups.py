@@ -57,6 +57,8 @@ def _plain(networks: tuple[IPNetwork, ...]) -> bool:
 
 def _fields(match: Match) -> Fields | None:
     """What a match looks at, None where it is more than plain values."""
+    if match.source_zone or match.destination_zone:
+        return None
     if match.types or match.source_list or match.destination_list or not _plain((*match.sources, *match.destinations)):
         return None
     address = "ip" if match.family == 4 else "ip6"  # noqa: PLR2004

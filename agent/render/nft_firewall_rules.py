@@ -14,6 +14,7 @@ _VERDICTS: dict[Action, str] = {"accept": "accept", "drop": "drop", "reject": "r
 # No map: a packet that is on its way while the table is replaced finds nothing in a map of the old one, and would be
 # dropped by the chain's policy (seen on 6.18). What belongs to a connection passes without any look-up.
 STATE = ("ct state established,related accept", "ct state invalid drop")
+_HIGH, _LOW = "ffff:ffff:ffff:ffff::", "::ffff:ffff:ffff:ffff"
 LOG_LIMIT = "limit rate 10/second burst 20 packets"
 # How long a source is remembered: as long as its rate may speak of.
 _REMEMBER = {"second": "1m", "minute": "5m", "hour": "2h", "day": "2d"}
@@ -41,8 +42,13 @@ def meters(policy: FirewallPolicy) -> list[str]:
     ]
 
 
-def _addresses(side: str, family: Family | None, networks: tuple[IPNetwork, ...], list_name: str) -> list[str]:
+def _addresses(
+    side: str, family: Family | None, networks: tuple[IPNetwork, ...], list_name: str, zone: str = ""
+) -> list[str]:
     word = "ip" if family == 4 else "ip6"  # noqa: PLR2004
+    if zone:
+        suffixes = _one_or_set([str(network.network_address) for network in networks])
+        return [f"ip6 {side} & {_HIGH} @global6_{zone} ip6 {side} & {_LOW} {suffixes}"]
     if list_name:
         return [f"{word} {side} @list{family}_{list_name}"]
     if not networks:
@@ -68,8 +74,8 @@ def _protocol(match: Match) -> list[str]:
 def criteria(match: Match, rule: FilterRule | None = None) -> str:
     """The criteria of a match, with a space behind each; those of its rule's time window as well."""
     parts = [f"ether saddr {match.source_mac}"] if match.source_mac else []
-    sources = _addresses("saddr", match.family, match.sources, match.source_list)
-    destinations = _addresses("daddr", match.family, match.destinations, match.destination_list)
+    sources = _addresses("saddr", match.family, match.sources, match.source_list, match.source_zone)
+    destinations = _addresses("daddr", match.family, match.destinations, match.destination_list, match.destination_zone)
     if match.family is not None and not sources and not destinations:
         parts.append(f"meta nfproto ipv{match.family}")
     parts += sources + destinations + _protocol(match)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from agent.desired.firewall import INTERNET, Balance, FilterRule, FirewallPolicy, FirewallTable, Zone
+from agent.desired.firewall import INTERNET, PINNED, Balance, FilterRule, FirewallPolicy, FirewallTable, Zone
 from agent.render.nft_firewall_rules import chain, criteria
 from agent.render.nft_text import braced, quoted
 
@@ -58,7 +58,10 @@ def choosers(policy: FirewallPolicy) -> Iterable[list[str]]:
                         f"meta mark set {rule.steer.number << _RULE_SHIFT:#x}",
                         "meta nfproto ipv4 meta mark set iifname . meta mark map @steer4 accept",
                         "meta nfproto ipv6 meta mark set iifname . meta mark map @steer6 accept",
-                        "meta mark set 0x0 accept" if rule.steer.only else f"goto choose_{zone.name}",
+                        # Nothing else may give it a mark either (nft_firewall_global.py).
+                        f"meta mark set {PINNED if zone.lent else 0:#x} accept"
+                        if rule.steer.only
+                        else f"goto choose_{zone.name}",
                     ],
                 )
             lines += [f"{criteria(match, rule)}goto {target}" for match in rule.matches]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.desired.advertise import AdvertisedPrefix, RadvdConfig, RadvdInterface
+from agent.desired.advertise import AdvertisedPrefix, AdvertisedRoute, RadvdConfig, RadvdInterface
 from agent.render.radvd import render_radvd
 from tests.lab.netns import Namespace, netns
 from tests.lab.wait import wait_for
@@ -27,7 +27,7 @@ def config(lifetime: int) -> RadvdConfig:
     return RadvdConfig(
         (
             RadvdInterface("home", lifetime, home, dns=(IPv6Address("2620:fe::fe"),), search=("home.arpa",), mtu=1492),
-            RadvdInterface("dmz", 0, dmz, routes=(SITE,), source=IPv6Address("fe80::1")),
+            RadvdInterface("dmz", 0, dmz, routes=(AdvertisedRoute(SITE, 1800),), source=IPv6Address("fe80::1")),
         )
     )
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config.preference import Preference, groups
-from agent.model import Family, Memory
+from agent.model import Family, Memory, PrefixMapping
 from agent.plan.choice import NOTHING, choices, choose, orders
 from agent.plan.firewall_uplinks import UplinkView
 from agent.plan.standing import FAMILIES, Outlook
@@ -118,7 +118,8 @@ def test_the_order_in_which_uplinks_became_known_is_nothing(
     ],
 )
 def test_a_network_without_a_mapping_needs_nat66(mapped: tuple[IPv6Network, ...], nat66: bool, usable: bool) -> None:
-    uplink = UplinkView("a", 1, mode6="networks", mapped6=mapped, nat66=nat66)
+    mappings = tuple(PrefixMapping(internal, IPv6Network("2001:db8::/64")) for internal in mapped)
+    uplink = UplinkView("a", 1, mode6="networks", mappings=mappings, nat66=nat66)
     choice = choose(places("a"), {"a": uplink}, 6, PREFIX)
     assert choice.uplink == ("a" if usable else None)
     assert usable or "no mapping" in choice.why
