@@ -28,7 +28,8 @@ class Told:
             self._told[problem] = None
             self._last[problem.part] = now
             found.append(problem)
-        for forgotten, keys in ((self._told, list(self._told)), (self._last, list(self._last))):
-            for key in keys[: max(len(keys) - MOST, 0)]:
-                del forgotten[key]  # type: ignore[attr-defined]  # two kinds of keys
+        while len(self._told) > MOST:
+            del self._told[next(iter(self._told))]
+        while len(self._last) > MOST:
+            del self._last[next(iter(self._last))]
         return found
