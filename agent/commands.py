@@ -8,7 +8,6 @@ from typing import Protocol, TypeAlias
 from agent import config_commands, exposures, rules, uplinks
 from agent import events as ev
 from agent.config import Settings
-from agent.config.settings import FIREWALL
 from agent.configuration import Configuration
 from agent.desired import Problem
 from agent.guard import guarded
@@ -44,7 +43,7 @@ def table(agent: Running) -> dict[str, Command]:
     async def status(_: Mapping[str, object]) -> Answer:
         left = agent.configuration.left
         known = document(agent.loop, agent.place.node, agent.settings, agent.problems(), agent.now())
-        stopped = None if agent.place.node == FIREWALL else await guarded()
+        stopped = await guarded() if agent.settings.role(agent.place.node) == "ingress" else None
         return {**known, "confirm": None if left is None else round(left, 1), "guarded": stopped}
 
     async def poke(_: Mapping[str, object]) -> Answer:
