@@ -10,9 +10,9 @@ from agent.config.rule import Rule
 from agent.config.settings import INTERNET, Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
 from agent.desired.firewall import FilterRule, FirewallPolicy, Limit, Match, Steer, Zone, ZonePair
+from agent.plan.addressing import addressing
 from agent.plan.docker_hosts import lengths
 from agent.plan.forwards import accepted
-from agent.plan.global6 import addressing
 from agent.plan.rule_counts import counted
 from agent.plan.rule_ends import listed, zones
 from agent.plan.rule_matches import matches
@@ -72,12 +72,13 @@ def _steer(settings: Settings, number: int, rule: Rule, pair: tuple[str, str]) -
 
 
 def _zone(settings: Settings, name: str, device: str) -> Zone:
-    network, own = settings.networks[name], settings.network_prefix(name)
+    network = settings.networks[name]
+    prefixes = (settings.network_prefix(name), settings.delegation_pool(name))
     return Zone(
         name=name,
         device=device,
         subnets4=(network.ipv4.network,) if network.ipv4 else (),
-        subnets6=() if own is None else (own,),
+        subnets6=tuple(prefix for prefix in prefixes if prefix is not None),
         machines=lengths(settings, name),
         dhcp4=network.dhcp4 is not None and network.ipv4 is not None,
         dhcp6=network.serves_dhcp6,

@@ -1,0 +1,244 @@
+"""DHCP of the whole router, with dhcpcd as the client: options, addresses, prefixes for routers downstream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from typing import Any
+
+import pytest
+
+from tests.lab.capture import Capture
+from tests.lab.dhcp_client import Client, address_behind, behind
+from tests.lab.lab import Lab
+from tests.lab.node import Node
+from tests.lab.router import CONFIG
+from tests.lab.topology import INTERNET6, KPN_PREFIX, mac
+from tests.lab.wait import wait_for
+
+pytestmark = pytest.mark.lab
+POOL = IPv6Network("fd4b:9ca2:1d70:ff00::/56")
+HOME = IPv6Network("fd4b:9ca2:1d70:10::/64")
+_SERVE = (
+    "import socket\ns = socket.create_server(('::', 443), family=socket.AF_INET6)\nwhile True: s.accept()[0].close()"
+)
+CHANGES = {
+    "    dhcp4: { pool: 10.10.0.100-10.10.0.199, lease: 12h }\n    dhcp6: { mode: stateless } ": """
+    dhcp4:
+      pool: [10.10.0.100-10.10.0.149, 10.10.0.160-10.10.0.169]
+      lease: 12h
+      options:
+        ntp-servers: [10.10.0.5, 10.10.0.6]
+        interface-mtu: 1480
+        classless-static-routes: 10.50.0.0/16 via 10.10.0.7
+        domain-search: [lan.example, home.arpa]
+        224: hex:c0ffee
+    publish_leases: true
+    dhcp6: { mode: stateful, delegate: 60, lease: 1h } """,
+    "guest:      { subnet": "guest: { dhcp6: { mode: stateless }, publish_leases: false, subnet",
+    "nas:     { network: home, ipv4: 10.10.0.5,": 'nas: {{ network: home, mac: "{nas}",',
+    "forwards:   ": "  - {{ from: internet, to: {pool}, family: ipv6, tcp: 443, action: accept }}\nforwards:   ",
+    "  web:  { tcp: 443, to: nas }": "  web:  {{ tcp: 443, to: printer }}",
+    "to: nas, uplinks": "to: printer, uplinks",
+}
+
+
+def configuration() -> str:
+    """The lab's, with DHCPv6 of every kind."""
+    text = CONFIG.read_text()
+    for old, new in CHANGES.items():
+        assert old in text, old
+        text = text.replace(old, new.format(nas=mac("nas", "eth0"), pool=POOL) if "{{" in new else new)
+    return text
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    nodes = ("kpn", "kpn-isp", "internet", "firewall", "laptop", "nas", "phone")
+    with Lab(nodes=nodes, config=configuration()) as lab:
+        lab.start_isps("kpn")
+        lab.start_router()
+        behind(lab.nodes["laptop"])
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def laptop(lab: Lab) -> Iterator[Client]:
+    client = Client(lab.nodes["laptop"], "interface eth0", "ipv6rs", "ia_na 1", "ia_pd 2/::/60 -")
+    client.start()
+    yield client
+    client.stop()
+
+
+def status(node: Node) -> Any:
+    return json.loads(node.output(["routerctl", "status", "--json"]))
+
+
+def leases(node: Node) -> Any:
+    return json.loads(node.output(["routerctl", "leases", "--json"]))["networks"]
+
+
+def test_a_host_is_given_the_options_of_the_configuration(laptop: Client) -> None:
+    given = laptop.given("BOUND")
+    assert IPv4Address("10.10.0.100") <= IPv4Address(given["ip_address"]) <= IPv4Address("10.10.0.149")
+    assert given["ntp_servers"] == "10.10.0.5 10.10.0.6"
+    assert given["interface_mtu"] == "1480"
+    # Who is given routes heeds no router beside them (RFC 3442): the default route is among them.
+    assert given["classless_static_routes"] == "10.50.0.0/16 10.10.0.7 0.0.0.0/0 10.10.0.1"
+    assert given["domain_search"] == "lan.example home.arpa"
+    assert given["domain_name"] == "home.arpa"
+    assert given["domain_name_servers"] == "10.10.0.1"
+
+
+@pytest.mark.rfc("7084", "L-8")
+@pytest.mark.rfc("7084", "L-10")
+def test_a_network_with_addresses_by_dhcpv6(lab: Lab, laptop: Client) -> None:
+    given = laptop.given("BOUND6")
+    address = IPv6Address(given["dhcp6_ia_na1_ia_addr1"])
+    assert HOME[0x10000] <= address <= HOME[0x1FFFF]
+    assert given["dhcp6_name_servers"] == "fd4b:9ca2:1d70:10::1"
+    assert given["dhcp6_domain_search"].rstrip(".") == "home.arpa"
+    assert str(address) in laptop.node.addresses("eth0", 6)
+    (lease,) = [lease for lease in leases(lab.nodes["firewall"])["home"] if lease.get("address") == str(address)]
+    assert 3000 < lease["left"] <= 3600
+
+
+@pytest.mark.rfc("7084", "L-9")
+def test_the_flags_of_the_advertisements_follow(lab: Lab) -> None:
+    for name, flags in (("laptop", 0xC0), ("phone", 0x40)):  # M and O; O alone (RFC 4861 section 4.2)
+        node = lab.nodes[name]
+        with Capture(node, "eth0", lambda p: p.protocol == "icmp6" and p.kind == 134) as capture:
+            node.run(["ping", "-c1", "-W1", "ff02::2%eth0"], check=False)
+            lab.nodes["firewall"].run(["dinitctl", "signal", "HUP", "radvd"])
+            seen = capture.wait(lambda _: True, 15)
+        assert seen.data[14 + 40 + 5] & 0xC0 == flags, name
+
+
+def test_a_network_with_options_by_dhcpv6(lab: Lab) -> None:
+    client = Client(lab.nodes["phone"], "ipv6only", "interface eth0", "ipv6rs")
+    client.start()
+    try:
+        given = client.given("INFORM6")
+        assert given["dhcp6_name_servers"] == "fd4b:9ca2:1d70:20::1"
+        assert given["dhcp6_domain_search"].rstrip(".") == "home.arpa"
+        assert given.get("dhcp6_info_refresh_time") == "3600"
+    finally:
+        client.stop()
+
+
+def test_a_host_of_the_configuration_gets_its_suffix_by_its_mac(lab: Lab) -> None:
+    client = Client(lab.nodes["nas"], "ipv6only", "interface eth0", "ipv6rs", "ia_na 1")
+    client.start()
+    try:
+        assert client.given("BOUND6")["dhcp6_ia_na1_ia_addr1"] == str(HOME[5])
+    finally:
+        client.stop()
+
+
+def delegated(laptop: Client) -> str:
+    """The prefix that the laptop holds."""
+    given = laptop.given("BOUND6", "REBOOT6", "REBIND6")
+    return f"{given['dhcp6_ia_pd1_prefix1']}/{given['dhcp6_ia_pd1_prefix1_length']}"
+
+
+def routed(lab: Lab, prefix: str) -> bool:
+    """Whether the firewall leads there, by the laptop's link-local address."""
+    shown: str = lab.nodes["firewall"].output(["ip", "-6", "route", "show", prefix])
+    argv = ["ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link"]
+    local = lab.nodes["laptop"].output(argv).split()[3].partition("/")[0]
+    return f"via {local} dev home" in shown
+
+
+def reaches(lab: Lab, source: str) -> bool:
+    argv = ["ip", "netns", "exec", "behind", "ping", "-c1", "-W1", "-I", source, INTERNET6]
+    return lab.nodes["laptop"].run(argv, check=False).returncode == 0
+
+
+@pytest.mark.rfc("8415", "IA_PD")
+def test_a_router_downstream_is_delegated_a_prefix_that_reaches_the_internet_translated(
+    lab: Lab, laptop: Client
+) -> None:
+    prefix = delegated(laptop)
+    assert IPv6Network(prefix).subnet_of(POOL)
+    wait_for(lambda: routed(lab, prefix), 10, "the route to the delegated prefix")
+    source = address_behind(laptop.node, prefix)
+    wait_for(lambda: reaches(lab, source), 20, "the host behind to reach the internet")
+    outside = IPv6Address(int(IPv6Network(KPN_PREFIX).network_address) | int(IPv6Address(source)) & (1 << 80) - 1)
+    with Capture(lab.nodes["internet"], "eth0", lambda p: p.protocol == "icmp6" and p.kind == 128) as capture:
+        assert reaches(lab, source)
+        assert capture.wait(lambda _: True, 5).source == str(outside), "1:1, host bits and subnet stay"
+    # And from outside: what a rule opens.
+    server = laptop.node.popen(["ip", "netns", "exec", "behind", "python3", "-c", _SERVE])
+    connect = f"import socket; socket.create_connection(('{outside}', 443), 1)"
+    internet = lab.nodes["internet"]
+    wait_for(lambda: internet.run(["python3", "-c", connect], check=False).returncode == 0, 15, "inbound by the rule")
+    assert internet.run(["python3", "-c", connect.replace("443", "22")], check=False).returncode != 0
+    server.kill()
+    server.wait()
+
+
+def test_what_was_not_delegated_is_no_source_and_unreachable(lab: Lab, laptop: Client) -> None:
+    foreign = "fd4b:9ca2:1d70:20::77"
+    node = laptop.node
+    node.run(["ip", "-n", "behind", "addr", "replace", f"{foreign}/128", "dev", "eth0", "nodad"])
+    assert not reaches(lab, foreign), "another network's address is no source here"
+    unused = next(p for p in POOL.subnets(new_prefix=60) if str(p) != delegated(laptop))
+    said = lab.nodes["nas"].run(["ping", "-c1", "-W2", str(unused[1])], check=False)
+    assert said.returncode != 0
+
+
+def test_the_way_to_a_delegated_prefix_outlives_the_agent_and_kea(lab: Lab, laptop: Client) -> None:
+    prefix = delegated(laptop)
+    source = address_behind(laptop.node, prefix)
+    wait_for(lambda: reaches(lab, source), 20, "the host behind to reach the internet")
+    firewall = lab.nodes["firewall"]
+    firewall.run(["dinitctl", "stop", "kea-dhcp6"])
+    firewall.run(["dinitctl", "restart", "router-agent"])
+    lab.services["firewall"].wait_started()
+    assert routed(lab, prefix)
+    assert reaches(lab, source)
+    wait_for(lambda: lab.services["firewall"].is_started("kea-dhcp6"), 20, "kea-dhcp6 again")
+
+
+def test_leases_are_shown_and_told_where_the_configuration_wishes_it(lab: Lab, laptop: Client) -> None:
+    firewall = lab.nodes["firewall"]
+    prefix, address = delegated(laptop), laptop.given("BOUND")["ip_address"]
+    shown = leases(firewall)["home"]
+    assert {address, prefix} <= {lease.get("address") or lease.get("prefix") for lease in shown}
+    mine = next(lease for lease in shown if lease.get("address") == address)
+    assert mine["mac"] == mac("laptop", "eth0")
+    text = firewall.output(["routerctl", "leases", "home"])
+    assert address in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert firewall.run(["routerctl", "leases", "attic"], check=False).returncode == 1
+    facts = status(firewall)["facts"]
+    assert "leases/guest" not in facts, "nobody asked for it"
+    assert address in {lease["leased"] for lease in facts["leases/home"]["leases"]}
+
+
+def test_a_broken_row_is_said_and_harms_nobody(lab: Lab, laptop: Client) -> None:
+    firewall = lab.nodes["firewall"]
+    prefix = delegated(laptop)
+    file = firewall.path("/var/lib/router/kea/dhcp6.leases")
+    with file.open("a") as stream:
+        stream.write("fd4b:9ca2:1d70:10::zz,half a li\n")
+
+    def said() -> str:
+        return " ".join(problem["message"] for problem in status(firewall)["problems"])
+
+    wait_for(lambda: "dhcp6.leases: line" in said(), 10, said)
+    firewall.run(["dinitctl", "restart", "kea-dhcp6"])
+    wait_for(lambda: lab.services["firewall"].is_started("kea-dhcp6"), 20, "kea-dhcp6 with a broken row")
+    assert routed(lab, prefix)
+    text = file.read_text()
+    file.write_text("".join(line + "\n" for line in text.splitlines() if "half" not in line))
+    wait_for(lambda: "dhcp6.leases" not in said(), 10, said)
+
+
+def test_a_prefix_that_is_given_back_loses_its_route(lab: Lab, laptop: Client) -> None:
+    prefix = delegated(laptop)
+    assert routed(lab, prefix)
+    laptop.release()
+    wait_for(lambda: not routed(lab, prefix), 15, "the route gone")
+    wait_for(lambda: not [lease for lease in leases(lab.nodes["firewall"]).get("home", []) if "prefix" in lease], 10)
