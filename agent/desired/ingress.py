@@ -34,7 +34,8 @@ class IngressStatic:
     `internal6` are the prefixes that never show on the uplink, but `routed6`: those that mean the same on both sides.
     `firewall_mac`: the only source of router advertisements on the DMZ, empty where the configuration has none.
     `private`: the uplink is a private network (a tunnel), where unique local addresses are at home.
-    `flowtable`: the kernel offloads flows: tracked ones between wan and dmz then skip the chains.
+    `flowtable`: the kernel offloads flows: tracked ones between wan and dmz then skip the chains. `lends`: hosts may
+    have global addresses.
     """
 
     wan: str | None = None
@@ -47,6 +48,7 @@ class IngressStatic:
     firewall_mac: str = ""
     private: bool = False
     flowtable: bool = False
+    lends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,8 @@ class IngressTable(Table):
     None for no such translation. `source6`: the source of the ingress's own ICMPv6 errors about mapped hosts.
     `reserved6`: internal addresses whose translation would be one of `own6`: no host may use them.
     `mappings`: stateless 1:1 translation, pairwise disjoint inside and outside. `alive`: families that carry packets:
-    the firewall's own probe is answered so, which needs no bus.
+    the firewall's own probe is answered so, which needs no bus. `lent`: /64s that hosts have of the uplink's prefix,
+    routed as they are; `closed`: internal ones that translation would make those.
     """
 
     static: IngressStatic
@@ -69,6 +72,8 @@ class IngressTable(Table):
     reserved6: tuple[IPv6Address, ...] = ()
     mappings: tuple[PrefixMapping, ...] = ()
     alive: frozenset[Family] = frozenset({4, 6})
+    lent: tuple[IPv6Network, ...] = ()
+    closed: tuple[IPv6Network, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

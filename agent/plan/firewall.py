@@ -35,6 +35,7 @@ from agent.plan import (
     networks,
     rules,
 )
+from agent.plan.addressing import addressing, internal_uses
 from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
 from agent.plan.dns import plan_dns
@@ -96,8 +97,8 @@ def _static(  # noqa: PLR0917 - together they are the key of the cache
         neighbours=docker_hosts.neighbours(settings, found),
         machines=docker_hosts.sources(settings),
         pinholes=tuple(_pinholes(settings)),
-        addressing=global6.addressing(settings),
-        internal=global6.internal_uses(settings),
+        addressing=addressing(settings),
+        internal=internal_uses(settings),
     )
 
 

@@ -13,10 +13,10 @@ from types import MappingProxyType
 
 from agent.config.settings import Settings
 from agent.desired import Problem, WantedAddress
-from agent.model import Deadline, Delegation, Held, Link, PrefixMapping, Route
+from agent.model import Deadline, Delegation, Held, Link, Route
 from agent.plan.firewall_uplinks import UplinkView
 from agent.plan.networks import LAST_METRIC
-from agent.plan.npt import Addressing, moved, numbered
+from agent.plan.npt import Addressing, mapped, numbered
 
 # Seconds: RFC 9096 section 3.4, the longest that hosts are told.
 PREFERRED_LIMIT = 2700
@@ -24,34 +24,6 @@ VALID_LIMIT = 5400
 # Modes of an uplink whose mappings say what is free in its delegation.
 _KNOWN_MODES = frozenset({"prefix", "networks", "nat66"})
 _NETWORK = 64
-
-
-def addressing(settings: Settings) -> Mapping[str, Addressing]:
-    """The networks that are not `internal`. One with docker hosts has internal addresses whatever it says: theirs."""
-    machines = {docker.network for docker in settings.docker_hosts.values()}
-    found: dict[str, Addressing] = {
-        name: "both" if name in machines else network.addressing
-        for name, network in settings.networks.items()
-        if network.addressing != "internal" and network.subnet is not None and not network.transit
-    }
-    return MappingProxyType(found)
-
-
-def internal_uses(settings: Settings) -> tuple[IPv6Network, ...]:
-    """The parts of `site.prefix` that hosts may have addresses of: what these are outside is translated."""
-    only = {name for name, kind in addressing(settings).items() if kind == "global"}
-    networks = (settings.network_prefix(name) for name in settings.networks if name not in only)
-    machines = map(settings.docker_prefix, settings.docker_hosts)
-    return tuple(prefix for prefix in (*networks, *machines, *settings.delegation_pools.values()) if prefix is not None)
-
-
-def mapped(mappings: Iterable[PrefixMapping], uses: Iterable[IPv6Network], *, whole: bool) -> tuple[IPv6Network, ...]:
-    """What translation uses outside. Where the `whole` plan is mapped: the images of its parts that are in use."""
-    if not whole:
-        return tuple(mapping.external for mapping in mappings)
-    used = tuple(uses)
-    images = (moved(prefix, mapping) for mapping in mappings for prefix in used)
-    return tuple(image for image in images if image is not None)
 
 
 def free(

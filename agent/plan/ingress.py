@@ -80,6 +80,8 @@ def _table(seen: Seen, alive: frozenset[Family], *, flowtable: bool) -> IngressT
         reserved6=ladder.reserved,
         mappings=ladder.mappings,
         alive=alive,
+        lent=ladder.lent,
+        closed=ladder.closed,
     )
 
 

@@ -18,6 +18,7 @@ from agent.desired.ingress import (
     WireguardConfig,
 )
 from agent.model import Delegation, IPAddress, IPNetwork, Route
+from agent.plan.addressing import addressing, internal_uses
 from agent.plan.forwards import sources
 from agent.plan.interface import Role
 from agent.plan.ipv6_mode import Wish
@@ -117,6 +118,7 @@ def fixed(settings: Settings, node: str) -> Fixed:
             forwards=_forwards(settings, node),
             firewall_mac=mac,
             private=isinstance(uplink, WireguardUplink),
+            lends=bool(addressing(settings)),
         ),
         _wish(settings, uplink, settings.delegation_hint(node)),
         settings.delegation_hint(node),
@@ -137,7 +139,8 @@ def _wish(settings: Settings, uplink: AnyUplink, hint: int | None) -> Wish:
     elif isinstance(uplink, WireguardUplink):
         written = frozenset(address.ip for address in uplink.addresses if isinstance(address, IPv6Interface))
     nat66 = uplink.ipv6 is not None and uplink.ipv6.nat66 == "auto"
-    return Wish(settings.site.prefix, networks, hint is not None, nat66, written)
+    kinds, uses = addressing(settings), internal_uses(settings)
+    return Wish(settings.site.prefix, networks, hint is not None, nat66, written, kinds, uses)
 
 
 def _static_delegations(uplink: AnyUplink) -> tuple[Delegation, ...]:

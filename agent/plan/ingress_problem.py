@@ -79,7 +79,9 @@ def _ipv6(seen: Seen) -> list[Problem]:
 def _too_small(seen: Seen) -> list[Problem]:
     """RFC 7084 WPD-2: a prefix smaller than asked for is used, and said."""
     ladder = seen.ladder
-    left = [name for name, _ in seen.share.wish.networks if name not in ladder.ids]
+    # Of those that hand out global addresses only the firewall speaks.
+    wanted = (name for name, _ in seen.share.wish.networks if seen.share.wish.addressing.get(name) != "global")
+    left = [name for name in wanted if name not in ladder.ids]
     if not left or ladder.delegation is None:
         return []
     way = "share one address by NAT66" if ladder.nat66 else "have no IPv6 on this uplink"

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, IPv6Network
 
 from agent.config import PppoeUplink, WireguardUplink
 from agent.desired import WantedLink
-from agent.model import TABLE_MAIN, Address, Family, IPAddress, Lease, State
+from agent.model import PROTOCOL_RA, TABLE_MAIN, Address, Family, IPAddress, Lease, State
 from agent.plan.ingress_delegation import delegations
 from agent.plan.ingress_fixed import PPPOE_MTU, UNDERLAY, Fixed
 from agent.plan.interface import Role, resolve
 from agent.plan.ipv6_mode import Ladder, climb
 
 _PPPOE_HEADER = 8
+_NETWORK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,21 @@ def look(share: Fixed, state: State, now: float) -> Seen:
     near = state.addresses_of(dmz.link.index) if dmz.link is not None else ()
     downstream = frozenset(link.index for link in (dmz.link, state.link("lo")) if link is not None)
     seen = delegations(state, share.wish.site, downstream)
-    ladder = climb(share.wish, (*share.delegations, *seen), far, state.memory.npt, now)
+    told = _told(state, dmz) if share.wish.addressing else ()
+    ladder = climb(share.wish, (*share.delegations, *seen), far, state.memory.npt, now, told)
     return Seen(share, state, underlay, wan, dmz, near, _own4(far, now), ladder)
+
+
+def _told(state: State, dmz: Role) -> tuple[IPv6Network, ...]:
+    """The global /64s that the firewall has told the way to (RFC 4191)."""
+    if dmz.link is None:
+        return ()
+    found = (
+        route.destination
+        for route in state.routes
+        if route.protocol == PROTOCOL_RA and route.index == dmz.link.index and route.kind == "unicast"
+    )
+    return tuple(prefix for prefix in found if isinstance(prefix, IPv6Network) and prefix.prefixlen == _NETWORK)
 
 
 def _roles(share: Fixed, state: State) -> tuple[Role | None, Role, Role]:

@@ -135,6 +135,15 @@ def moved(prefix: IPv6Network, mapping: PrefixMapping) -> IPv6Network | None:
     return IPv6Network((_moved(prefix.network_address, mapping.internal, mapping.external), prefix.prefixlen))
 
 
+def mapped(mappings: Iterable[PrefixMapping], uses: Iterable[IPv6Network], *, whole: bool) -> tuple[IPv6Network, ...]:
+    """What translation uses outside. Where the `whole` plan is mapped: the images of its parts that are in use."""
+    if not whole:
+        return tuple(mapping.external for mapping in mappings)
+    used = tuple(uses)
+    images = (moved(prefix, mapping) for mapping in mappings for prefix in used)
+    return tuple(image for image in images if image is not None)
+
+
 def _moved(address: IPv6Address, old: IPv6Network, new: IPv6Network) -> IPv6Address:
     return IPv6Address(int(address) - int(old.network_address) + int(new.network_address))
 

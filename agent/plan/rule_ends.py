@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from agent.config.address_list import literal
 from agent.config.settings import ANY, FIREWALL, INTERNET, Settings
 from agent.model import Family, IPNetwork
-from agent.plan.global6 import addressing
+from agent.plan.addressing import addressing
 from agent.plan.networks import subnets6
 
 

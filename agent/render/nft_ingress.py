@@ -19,7 +19,15 @@ def _elements(table: IngressTable) -> dict[str, dict[str, str]]:
     four = devices if table.nat44 is not None else []
     near = [f'"{table.static.dmz}"'] if table.static.dmz is not None else []
     six = devices if table.nat66 is not None else []
+    lent = {}
+    if table.static.lends:
+        turned = near if table.lent and table.source6 is not None else []
+        lent = {
+            "lent6": {str(prefix.network_address): "" for prefix in table.lent},
+            "hairpin6": dict.fromkeys(turned, str(table.source6)),
+        }
     return {
+        **lent,
         "own4": dict.fromkeys(map(str, table.own4), ""),
         "own6": dict.fromkeys(map(str, table.own6), ""),
         "reserved6": dict.fromkeys(map(str, table.reserved6), ""),

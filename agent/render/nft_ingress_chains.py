@@ -17,6 +17,8 @@ from agent.render.nft_text import braced, quoted
 # ICMPv6 destination-unreachable, packet-too-big, time-exceeded, parameter-problem (RFC 4443 section 2.1): a range costs
 # less to load than a set, and a prefix change loads it anew.
 ERRORS = "1-4"
+# The /64 of an address, to be looked up among those that hosts have of the uplink's prefix.
+_LENT_SOURCE, _LENT_DESTINATION = "ip6 saddr & ffff:ffff:ffff:ffff::", "ip6 daddr & ffff:ffff:ffff:ffff::"
 _ULA = IPv6Network("fc00::/7")
 _LOOPBACK = IPv6Network("::1/128")
 _SITE_LOCAL = IPv6Network("fec0::/10")
@@ -37,7 +39,7 @@ def chains(static: IngressStatic) -> list[str]:
         *_input(wan, dmz),
         *_forward(static, wan, dmz, offload=offloads(static)),
         *_output(dmz),
-        *_postrouting(wan, dmz),
+        *_postrouting(wan, dmz, lends=static.lends),
     ]
 
 
@@ -132,6 +134,7 @@ def _spoof_dmz(static: IngressStatic) -> list[str]:
     teller = [f"  icmpv6 type nd-router-advert ether saddr != {static.firewall_mac} drop"]
     # No set: for microseconds after a replace the kernel finds nothing in a new set of intervals (nft_firewall.py).
     inside = " ".join(f"ip6 saddr != {prefix}" for prefix in prefixes([*static.internal6, _LINK_LOCAL, _UNSPECIFIED]))
+    inside += f" {_LENT_SOURCE} != @lent6" if static.lends else ""
     return [
         "chain spoof_dmz {",
         *(teller if static.firewall_mac else ()),
@@ -196,10 +199,12 @@ def _forward(static: IngressStatic, wan: str, dmz: str, *, offload: bool) -> lis
         "}",
         "chain f_in {",
         *(f"  ct state untracked ip6 daddr {prefix} accept" for prefix in inside),
+        *([f"  ct state untracked {_LENT_DESTINATION} @lent6 accept"] if static.lends else []),
         "  ct status dnat accept",
         "}",
         "chain f_out {",
         *(f"  ct state untracked ip6 saddr {prefix} accept" for prefix in inside),
+        *([f"  ct state untracked {_LENT_SOURCE} @lent6 accept"] if static.lends else []),
         "  oifname @open4 ip saddr @internal4 accept",
         "  oifname @open6 ip6 saddr @internal6 accept",
         "  ip saddr @internal4 reject with icmp type net-unreachable",
@@ -210,6 +215,7 @@ def _forward(static: IngressStatic, wan: str, dmz: str, *, offload: bool) -> lis
         "  ct state untracked ip6 saddr @internal6 ip6 daddr @mapped6 accept",
         "  ct status dnat accept",
         "  oifname @open6 ip6 saddr @internal6 ip6 daddr @mapped6 accept",
+        *([f"  {_LENT_SOURCE} @lent6 ip6 daddr @mapped6 accept"] if static.lends else []),
         "}",
     ]
 
@@ -235,7 +241,9 @@ def _output(dmz: str) -> list[str]:
     ]
 
 
-def _postrouting(wan: str, dmz: str) -> list[str]:
+def _postrouting(wan: str, dmz: str, *, lends: bool) -> list[str]:
+    # The mapped host answers a global source directly, behind the firewall: only a source of ours brings it back here.
+    lent = f"{_LENT_SOURCE} @lent6 ip6 daddr @mapped6 snat ip6 to oifname map @hairpin6"
     pin = f"iifname {dmz} oifname {dmz}"
     return [
         "chain nat_post {",
@@ -244,6 +252,7 @@ def _postrouting(wan: str, dmz: str) -> list[str]:
         f"  oifname {wan} ip6 saddr @internal6 snat ip6 to oifname map @nat66",
         f"  {pin} ct status dnat ip saddr @internal4 snat ip to oifname map @nat44",
         f"  {pin} ip6 saddr @internal6 ip6 daddr @mapped6 snat ip6 to oifname map @nat66",
+        *([f"  {pin} {lent}"] if lends else []),
         "}",
         "chain npt_post {",
         "  type filter hook postrouting priority srcnat + 10; policy accept;",

@@ -25,6 +25,13 @@ def npt_chains(table: IngressTable) -> dict[str, tuple[str, ...]]:
     into: list[str] = []
     out: list[str] = []
     errors: list[str] = []
+    for prefix in table.lent:
+        # Ahead of translation: what is lent may be a part of a mapping.
+        into += [f'iifname "{wan}" ip6 saddr {prefix} drop'] if wan is not None else []
+        into.append(f"ip6 daddr {prefix} notrack accept")
+    if dmz is not None:
+        into += [f'iifname "{dmz}" ip6 saddr {prefix} drop' for prefix in table.closed]
+        into += [f'iifname "{dmz}" ip6 saddr @own6 drop'] if table.lent else []
     for mapping in table.mappings:
         if wan is not None:
             into.append(f'iifname "{wan}" ip6 saddr {mapping.external} drop')
@@ -35,6 +42,9 @@ def npt_chains(table: IngressTable) -> dict[str, tuple[str, ...]]:
             # An error of an unmapped router about a mapped host: untracked like the host's flows.
             quoted = _quoted(_QUOTED_DESTINATION, mapping.internal)
             into.append(f'iifname "{dmz}" icmpv6 type {ERRORS} {quoted} fib daddr type unicast notrack')
+    if dmz is not None:
+        # Not to a mapped host by its outside address: that hairpin is tracked (nft_ingress_chains.py).
+        into += [f'iifname "{dmz}" ip6 saddr {prefix} fib daddr type unicast notrack' for prefix in table.lent]
     return {"npt_in": tuple(into), "npt_out": tuple(out), "npt_error": tuple(errors)}
 
 

@@ -36,6 +36,7 @@ def _sets(static: IngressStatic) -> list[str]:
         "set mapped6 { type ipv6_addr; flags interval; }",
         "map nat44 { type ifname : ipv4_addr; }",
         "map nat66 { type ifname : ipv6_addr; }",
+        *(["set lent6 { type ipv6_addr; }", "map hairpin6 { type ifname : ipv6_addr; }"] if static.lends else []),
         "set open4 { type ifname; }",
         "set open6 { type ifname; }",
         "# the DMZ, for the families that carry packets",

@@ -37,6 +37,20 @@ def bad(**sections: str) -> str:
             id="overlaps an uplink",
         ),
         pytest.param(
+            bad(networks=networks("home: { ipv4: 10.10.0.0/24, addressing: both } # here")),
+            "networks.home.addressing",
+            "`addressing: both` on a network without `subnet`",
+            "add `subnet: 0x…`",
+            id="global addresses without a number",
+        ),
+        pytest.param(
+            bad(networks=networks("dmz: { subnet: 1, transit: true, addressing: global } # here", dmz="")),
+            "networks.dmz.addressing",
+            "internal addresses only",
+            "delete it",
+            id="global addresses on the DMZ",
+        ),
+        pytest.param(
             bad(networks=networks("home: { subnet: 0x10 }", "guest: { subnet: 16 } # here")),
             "networks.guest.subnet",
             "`guest` and `home` have one subnet, 0x10",

@@ -21,12 +21,24 @@ def check(settings: Settings) -> Iterator[Complaint]:
         listed = [entry.uplink for entry in network.uplinks or ()]
         yield from unknown_uplinks(settings, (*path, "uplinks"), listed)
         yield from _weights(path, network)
+        yield from _addressing(path, network)
         vms = any(host.network == name for host in settings.docker_hosts.values())
         if network.ipv4 is None and network.subnet is None and not vms:
             message, mend = f"`{name}` has neither `ipv4` nor `subnet`", "add one of them"
             yield Complaint(path, message, mend, level="warning", at_key=True)
     yield from _subnets(settings)
     yield from _overlaps(settings)
+
+
+def _addressing(path: KeyPath, network: Network) -> Iterator[Complaint]:
+    if network.addressing == "internal":
+        return
+    if network.transit:
+        yield Complaint((*path, "addressing"), "the transit network has internal addresses only", "delete it")
+    elif network.subnet is None:
+        message = f"`addressing: {network.addressing}` on a network without `subnet`"
+        mend = "add `subnet: 0x…`: it numbers the firewall's own address, and the global /64 where that number is free"
+        yield Complaint((*path, "addressing"), message, mend)
 
 
 def _weights(path: KeyPath, network: Network) -> Iterator[Complaint]:
