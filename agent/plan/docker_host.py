@@ -124,13 +124,13 @@ def _contradictions(found: EngineContainer, ports: Iterable[PortSpan]) -> Iterat
                     number = f"{span.first}-{span.last}" if span.first != span.last else f"{span.first}"
                     udp = "/udp" if span.protocol == "udp" else ""
                     yield (
-                        f"{span} is asked for but not published: the engine's own filter drops it on network "
-                        f"{attachment.network}; publish it too (`ports: [{number}{udp}]`)"
+                        f"{span} is asked for but not published: on network {attachment.network} (routed) the engine "
+                        f"drops it, unless its `ip6tables` is false; publish it too (`ports: [{number}{udp}]`)"
                     )
         elif attachment.mode in {"nat", "isolated"}:
             yield (
                 f"network {attachment.network} has gateway_mode_ipv6 {attachment.mode}: the engine lets nobody in by "
-                "its containers' own addresses; make it with mode routed"
+                "its containers' own addresses, unless its `ip6tables` is false; make it with mode routed"
             )
 
 
