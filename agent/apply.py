@@ -16,6 +16,7 @@ from agent.drivers.bus import Bus
 from agent.drivers.conntrack import Conntrack
 from agent.drivers.daemon import Daemons
 from agent.drivers.memory import MemoryStore
+from agent.drivers.neighbours import NeighbourProxy
 from agent.drivers.nft import Nft, whole
 from agent.drivers.passwords import write_passwords
 from agent.drivers.reset import Resetter
@@ -27,6 +28,9 @@ from agent.reconcile import Context, PartError, Status, Step
 from agent.render import render_file, render_ruleset
 from agent.render.nft_ended import render_ended
 from agent.status import fingerprint, publications
+
+# The services that need the files of `zones`.
+OF_ZONES = frozenset({"named", "kea-dhcp-ddns"})
 
 
 async def _nothing() -> None:
@@ -50,9 +54,10 @@ class Applier:
     problems: Callable[[], tuple[Problem, ...]] = tuple
     remember: Callable[[Memory], None] = lambda _: None
     probe: Callable[[Plan], None] = lambda _: None
+    neighbours: NeighbourProxy = field(default_factory=NeighbourProxy)
     solicit: Callable[[str], None] = lambda _: None
     prepare_names: Callable[[Names], None] = lambda _: None
-    keep_names: Callable[[Names], None] = lambda _: None
+    keep_names: Callable[[Names, bool], None] = lambda *_: None
     resync: Callable[[], Awaitable[None]] = _nothing
     users_file: Path | None = None
     _table: Table | None = None
@@ -74,12 +79,13 @@ class Applier:
             Step("sysctl", self._write_sysctls, inputs=_links),
             Step("route", self._add),
             Step("nft", self._move),
+            Step("neighbours", self._answer, inputs=lambda context: context.plan.proxied),
             Step("probe", self._probe, inputs=lambda context: (context.plan.probes, context.plan.watch)),
             Step("flows", self._end_flows, needs=moved, inputs=lambda context: (context.plan.flows, self._held)),
             Step("old-routes", self._remove, needs=frozenset({"route", "nft"})),
             Step("broker", self._broker, inputs=lambda _: self.users_file),
-            Step("dns", self._zones, inputs=lambda context: context.plan.names.local),
-            Step("daemons", self._daemons, inputs=lambda context: (context.plan.files, context.plan.services)),
+            Step("zones", self._zones, inputs=lambda context: context.plan.names.local),
+            Step("daemons", self._daemons, inputs=_daemons),
             Step("dns", self._keep_names, needs=moved, inputs=lambda context: context.plan.names),
             Step("bus", self._publish, needs=moved),
             # Last: it waits for the disk.
@@ -92,6 +98,7 @@ class Applier:
 
     async def aclose(self) -> None:
         """Close sockets and threads; nothing that was applied is undone."""
+        self.neighbours.close()
         await self.nft.aclose()
         await self.route.aclose()
 
@@ -127,6 +134,9 @@ class Applier:
         await self.nft.apply(target)
         self._applied = target
 
+    async def _answer(self, context: Context) -> None:
+        self.neighbours.apply(context.plan.proxied)
+
     async def _probe(self, context: Context) -> None:
         self.probe(context.plan)
 
@@ -155,14 +165,19 @@ class Applier:
 
     async def _daemons(self, context: Context) -> None:
         files = [render_file(document) for document in context.plan.files]
-        await self.daemons.apply(files, context.plan.services, full=context.retry)
+        services = context.plan.services
+        if "zones" in context.failed:
+            # What reads the zones stays as it is: the last good text has all it names.
+            files = [file for file in files if file.service not in OF_ZONES]
+            services = {name: wanted for name, wanted in services.items() if name not in OF_ZONES}
+        await self.daemons.apply(files, services, full=context.retry)
 
     async def _zones(self, context: Context) -> None:
         self.prepare_names(context.plan.names)
 
     async def _keep_names(self, context: Context) -> None:
         if not self._held:
-            self.keep_names(context.plan.names)  # what was applied, never a wish
+            self.keep_names(context.plan.names, context.full)  # what was applied, never a wish
 
     async def _remember(self, context: Context) -> None:
         if context.plan.memory != context.state.memory:
@@ -194,6 +209,10 @@ class Applier:
 def _links(context: Context) -> object:
     """A link that returned under a new index has the kernel's defaults again, under the same name."""
     return context.plan.sysctls, frozenset((link.index, link.name) for link in context.state.links.values())
+
+
+def _daemons(context: Context) -> object:
+    return context.plan.files, context.plan.services, "zones" in context.failed
 
 
 def _wanted(plan: Plan) -> Wanted:

@@ -60,11 +60,11 @@ class NameKeeper:
         if names.local:
             self.zones.prepare(target.zone for target in names.local)
 
-    def apply(self, names: Names) -> None:
-        """These are the names from now on."""
-        if names.local != self._names.local:
+    def apply(self, names: Names, again: bool = False) -> None:
+        """These are the names from now on. `again`: look at the zones even if nothing changed here."""
+        if again or names.local != self._names.local:
             self._local.set()
-        if names.public != self._names.public:
+        if again or names.public != self._names.public:
             self._public.set()
         self._names = names
         wanted = {target.zone for target in (*names.local, names.public) if target is not None}
@@ -131,12 +131,17 @@ class NameKeeper:
 
     async def _failed(self, kept: Kept, target: ZoneTarget, error: NsupdateError) -> None:
         kept.failing_since = self.now() if kept.failing_since is None else kept.failing_since
-        if target.whole:
-            wrong = self.zones.heal(target.zone) if error.refused else ""
-            if wrong:
-                await self.reload()
-            elif self.now() - kept.failing_since < PATIENCE:
-                return
+        healed = False
+        if error.unloaded:
+            try:
+                healed = bool(await asyncio.to_thread(self.zones.heal, target.zone))
+            except OSError as problem:
+                why = f"{target.zone} cannot be made anew: {(problem.strerror or str(problem)).lower()}"
+                error = NsupdateError(why, "make room where the state is kept (/var/lib/router)")
+        if healed:
+            await self.reload()
+        elif target.whole and self.now() - kept.failing_since < PATIENCE:
+            return
         if (kept.error, kept.shown) != (str(error), True):
             log.warning("zone not kept, tried again", zone=target.zone, error=str(error), hint=error.hint)
         kept.error, kept.hint, kept.shown = str(error), error.hint, True

@@ -40,12 +40,12 @@ Sets: TypeAlias = Mapping[tuple[str, str], tuple[frozenset[str], int]]
 
 
 class NsupdateError(Exception):
-    """The zone could not be looked at or changed. `refused`: the server answers, but does not serve the zone."""
+    """The zone could not be looked at or changed. `unloaded`: the server has the zone and cannot serve it."""
 
-    def __init__(self, message: str, hint: str = "", *, refused: bool = False) -> None:
+    def __init__(self, message: str, hint: str = "", *, unloaded: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
-        self.refused = refused
+        self.unloaded = unloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,8 @@ class Server:
             )
         except dns.xfr.TransferError as error:
             refused = f"{self._where} does not serve the zone {self.target.zone}: {dns.rcode.to_text(error.rcode)}"
-            raise NsupdateError(refused, "see its last lines in the log", refused=True) from None
+            unloaded = error.rcode == dns.rcode.SERVFAIL
+            raise NsupdateError(refused, "see the lines of named in the log", unloaded=unloaded) from None
         except (dns.exception.DNSException, OSError, EOFError) as error:
             raise self._failed(error) from None
         wanted = {record.name for record in self.target.records}
@@ -187,7 +188,9 @@ class Server:
     def _refused(self, answer: dns.message.Message) -> NsupdateError:
         said = dns.rcode.to_text(answer.rcode())
         hint = f"does it let the key `{self._key.name}` update {self.target.zone}?"
-        return NsupdateError(f"{self._where} refuses to change {self.target.zone}: {said}", hint, refused=True)
+        if self.target.whole:
+            hint = "see the lines of named in the log; is the disk of the state full?"
+        return NsupdateError(f"{self._where} refuses to change {self.target.zone}: {said}", hint)
 
     def _failed(self, error: Exception) -> NsupdateError:
         """The same failure in the same words, whatever the moment at which it struck."""

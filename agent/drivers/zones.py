@@ -20,12 +20,13 @@ import structlog
 KEY_NAME = "ddns"
 ALGORITHM = "hmac-sha256"
 KEY_BYTES = 32
-EMPTY = "empty"
 # NS points out of the zone: a name in it without an address would keep the zone from being loaded.
 _ZONE = """$TTL 300
 @ SOA localhost. hostmaster.localhost. 1 3600 600 604800 60
 @ NS localhost.
 """
+# RFC 6303 and RFC 6761 section 6.3.
+_FIXED = {"empty": _ZONE, "localhost": f"{_ZONE}@ A 127.0.0.1\n@ AAAA ::1\n"}
 CHECK_TIMEOUT = 20.0
 
 log = structlog.get_logger(__name__)
@@ -44,10 +45,11 @@ class Zones:
         self.directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._own(self.directory)
         self._key()
-        for name, path in ((EMPTY, self.directory / EMPTY), *((name, self._file(name)) for name in names)):
+        texts = {self.directory / name: text for name, text in _FIXED.items()}
+        texts |= {self._file(name): _ZONE for name in names}
+        for path, text in texts.items():
             if not path.exists():
-                self._write(path, _ZONE, 0o640)
-                log.info("zone file made", zone=name)
+                self._write(path, text, 0o640)
         wanted = {self._file(name).name for name in names}
         for path in sorted(self.directory.glob("*.zone")):
             if path.name not in wanted:

@@ -42,6 +42,7 @@ from agent.plan.dns import plan_dns
 from agent.plan.firewall_uplinks import UplinkView, views
 from agent.plan.interface import Role
 from agent.plan.npt import Addressing
+from agent.plan.public_dns import plan_public
 from agent.plan.same import Same
 from agent.plan.standing import FAMILIES, Outlook, outlook, standings
 
@@ -191,6 +192,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     told = advertise.radvd(settings, links, static.orders, found, static.addressing, handed, now)
     advertised = told.config
     names = plan_dns(settings, tls=state.forwards_tls)
+    public, unpublished = plan_public(settings, uplinks, state.peers, handed, out.drained)
     deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
     deadlines += [*out.deadlines, *moments, *handed.deadlines]
     deadlines += [told.again_at] if told.again_at is not None else []
@@ -245,6 +247,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         problems=(
             *problems,
             *names.problems,
+            *unpublished,
             *missing,
             *wrong,
             *handed.problems,
@@ -254,7 +257,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             *leases.problems(state),
             *exposure.problems(exposure.exposures(settings, state)),
         ),
-        names=Names(local=names.zones),
+        names=Names(names.zones, public),
         again_at=min(deadlines, default=None),
         watch=firewall_routes.watch(uplinks.values(), dmz),
     )

@@ -35,7 +35,6 @@ EMPTY_ZONES = (
     "home.arpa",
     "invalid",
     "local",
-    "localhost",
     "onion",
 )
 
@@ -90,7 +89,7 @@ def _options(config: NamedConfig) -> list[str]:
         "    version none;",
         "    hostname none;",
         "    server-id none;",
-        f"    querylog {'yes' if config.log else 'no'};",
+        "    querylog yes;",
     ]
     if own:
         # Names inside somebody's tunnel are seldom signed.
@@ -110,7 +109,8 @@ def _zones(config: NamedConfig) -> list[str]:
             "};",
         ]
     names = (name for name in EMPTY_ZONES if name not in config.zones)
-    return [*lines, *(f'zone "{name}" {{ type primary; file "empty"; }};' for name in names)]
+    lines += [f'zone "{name}" {{ type primary; file "empty"; }};' for name in names]
+    return [*lines, 'zone "localhost" { type primary; file "localhost"; };']
 
 
 @lru_cache(maxsize=4)
@@ -126,10 +126,13 @@ def render_named(config: NamedConfig) -> ConfigFile:
         "controls { };",
         "logging {",
         "    channel lines { stderr; severity info; print-category yes; print-severity yes; };",
+        "    channel faults { stderr; severity notice; print-category yes; print-severity yes; };",
         "    category default { lines; };",
-        # Somebody else's servers, and what every client that keeps trying would say again.
-        "    category lame-servers { null; };",
-        "    category edns-disabled { null; };",
+        "    category zoneload { faults; };",
+        # Not by `querylog`, which named heeds when it starts and never again.
+        f"    category queries {{ {'lines' if config.log else 'null'}; }};",
+        # Other people's servers, and each update that went well: D2 and the agent say what did not.
+        *(f"    category {name} {{ null; }};" for name in ("lame-servers", "edns-disabled", "update", "xfer-out")),
         "};",
         *_zones(config),
     ]
