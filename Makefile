@@ -5,7 +5,7 @@ BENCH ?=
 SEED ?= 1
 MINUTES ?= 2
 
-.PHONY: setup packages demo test check bench chaos docs vm engine engine-down images clean
+.PHONY: setup packages demo demo-hoster test check bench chaos docs vm engine engine-down images clean
 
 setup: .venv/.done
 
@@ -22,6 +22,9 @@ packages:
 
 demo: setup
 	@$(BIN)/python -m tests.lab.demo
+
+demo-hoster: setup
+	@$(BIN)/python -m tests.lab.demo_hoster
 
 test: setup check
 	@sh tests/packages.sh engine vm

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from ipaddress import IPv6Network, ip_address
-from types import FrameType
 
 from tests.lab.internet import ask
-from tests.lab.lab import Lab, LabError
+from tests.lab.lab import Lab
 from tests.lab.node import Node
 from tests.lab.stamps import RTM_NEWROUTE, RTMGRP_IPV6_ROUTE, rtnetlink
+from tests.lab.story import Story, tell
 from tests.lab.topology import INTERNET4, INTERNET6, KPN_NEXT_PREFIX, KPN_PREFIX
 from tests.lab.train import Train
 from tests.lab.wait import wait_for
@@ -25,73 +22,11 @@ KPN4 = "192.0.2."
 NAS_SUFFIX = ":10::5"
 
 
-@dataclass
-class Story:
-    """Tells what happens, and keeps what was seen for the table."""
-
-    start: float = field(default_factory=time.monotonic)
-    seen: list[tuple[str, str, bool]] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        """One line with the time since the start."""
-        print(f"{time.monotonic() - self.start:6.1f} s  {text}", flush=True)
-
-    def chapter(self, text: str) -> None:
-        """A heading."""
-        print(f"\n{text}", flush=True)
-
-    def note(self, what: str, result: str, *, well: bool = True) -> None:
-        """A row of the table."""
-        self.seen.append((what, result, well))
-        self.say(f"{what}: {result}" if well else f"{what}: {result}   <-- NOT AS IT SHOULD BE")
-
-    def check(self, what: str, look: Callable[[], str]) -> None:
-        """A row whose result `look` gives; its AssertionError is a row too, and the story goes on."""
-        try:
-            self.note(what, look())
-        except AssertionError as error:
-            self.note(what, str(error).splitlines()[0][:100], well=False)
-
-    def table(self) -> bool:
-        """Print all rows; whether all is well."""
-        width = max(len(what) for what, _, _ in self.seen)
-        print("\nWhat was seen")
-        for what, result, well in self.seen:
-            print(f"  {'ok ' if well else 'NOT'}  {what:<{width}}  {result}")
-        failed = sum(not well for _, _, well in self.seen)
-        print(f"\n{'All of it as it should be.' if not failed else f'{failed} of it not as it should be.'}", flush=True)
-        return not failed
-
-
-def main() -> int:
-    """Build the lab, tell the story, remove the lab."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    story = Story()
-    try:
-        with Lab() as lab:
-            story.say("two ISPs, two ingresses, a firewall and four hosts stand in namespaces")
-            story.say("their daemons start: Kea, radvd, mosquitto, dhcpcd, the agents")
-            lab.start()
-            tell(lab, story)
-    except LabError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except KeyboardInterrupt:
-        print("\ninterrupted; all namespaces are removed")
-        return 130
-    except AssertionError as error:
-        story.note("the story", f"broke off: {str(error).splitlines()[0][:200]}", well=False)
-    well = story.table()
-    print(f"{time.monotonic() - story.start:.0f} s; everything that was made is removed")
-    return 0 if well else 1
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def tell(lab: Lab, story: Story) -> None:
-    """The chapters."""
+def chapters(lab: Lab, story: Story) -> None:
+    """All of them."""
+    story.say("two ISPs, two ingresses, a firewall and four hosts stand in namespaces")
+    story.say("their daemons start: Kea, radvd, mosquitto, dhcpcd, the agents")
+    lab.start()
     uplinks(lab, story)
     laptop(lab, story)
     renumber(lab, story)
@@ -223,4 +158,4 @@ def _outside(internet: Node, address: str, port: int, open_: bool) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(Lab, chapters))

@@ -1,4 +1,4 @@
-"""`make demo` tells the whole story, and leaves nothing behind, also when it is interrupted."""
+"""`make demo` and `make demo-hoster` tell their whole story, and leave nothing behind, also when interrupted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.lab
 DEMO = [sys.executable, "-u", "-m", "tests.lab.demo"]
+HOSTER = [sys.executable, "-u", "-m", "tests.lab.demo_hoster"]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,8 +27,9 @@ def of(pid: int, traces_now: set[str]) -> set[str]:
     return {name for name in traces_now if f"-{pid}-" in name}
 
 
-def test_the_demo_shows_all_it_promises() -> None:
-    with subprocess.Popen(DEMO, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+@pytest.mark.parametrize("command", [DEMO, HOSTER], ids=["home", "hoster"])
+def test_the_demo_shows_all_it_promises(command: list[str]) -> None:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
         output, _ = demo.communicate(timeout=110)
     assert demo.returncode == 0, output
     assert "All of it as it should be." in output
