@@ -60,9 +60,10 @@ def _lines(networks: Mapping[str, Any]) -> Iterator[str]:
     names = max((len(lease["name"]) for _, lease in rows if lease), default=0)
     if not any(networks.values()):
         yield "no leases"
+        return
     for name, lease in rows:
         if lease is None:
-            yield f"{name}  {len(networks[name])}" if networks[name] else ""
+            yield f"{name}  {len(networks[name])}"
             continue
         left = "for ever" if lease["left"] is None else seconds(lease["left"])
         client = lease["mac"] or lease["duid"]

@@ -64,6 +64,14 @@ ROWS = (
         "L-14",
         "a source that has no mapping is told so: ICMPv6 unreachable, code 5",
     ),
+    Row("7084", "L-8", "a DHCPv6 server on the LAN: of addresses, or of options alone"),
+    Row(
+        "7084",
+        "L-9",
+        "M 0 and O 1 unless DHCPv6 has addresses",
+        "O is 0 where the network's `dhcp6` says `none`, the default: no server would answer, RDNSS and DNSSL serve",
+    ),
+    Row("7084", "L-10", "DNS servers and domain search by DHCPv6"),
     Row("7084", "S-2", "only sources of the network's own prefixes leave it (BCP 38)"),
     Row(
         "9096",
@@ -72,6 +80,9 @@ ROWS = (
         "holds for global prefixes only; the internal prefix never goes: 14400 and 86400 s spare hosts the churn",
     ),
     Row("9096", "WPD-9", "nothing is released on a restart, and the IAID stays"),
+    Row("8415", "IA_NA", "addresses by DHCPv6, fixed ones for hosts of the configuration"),
+    Row("8415", "IA_PD", "prefixes for routers downstream, with a route that lives as long as the lease"),
+    Row("8415", "Information-request", "options alone, to be refreshed within the hour"),
     Row("8415", "valid", "a prefix whose valid lifetime is over is not used"),
     Row(
         "6296",

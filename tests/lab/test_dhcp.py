@@ -115,6 +115,7 @@ def test_the_flags_of_the_advertisements_follow(lab: Lab) -> None:
         assert seen.data[14 + 40 + 5] & 0xC0 == flags, name
 
 
+@pytest.mark.rfc("8415", "Information-request")
 def test_a_network_with_options_by_dhcpv6(lab: Lab) -> None:
     client = Client(lab.nodes["phone"], "ipv6only", "interface eth0", "ipv6rs")
     client.start()
@@ -127,6 +128,7 @@ def test_a_network_with_options_by_dhcpv6(lab: Lab) -> None:
         client.stop()
 
 
+@pytest.mark.rfc("8415", "IA_NA")
 def test_a_host_of_the_configuration_gets_its_suffix_by_its_mac(lab: Lab) -> None:
     client = Client(lab.nodes["nas"], "ipv6only", "interface eth0", "ipv6rs", "ia_na 1")
     client.start()
@@ -236,6 +238,7 @@ def test_a_broken_row_is_said_and_harms_nobody(lab: Lab, laptop: Client) -> None
     wait_for(lambda: "dhcp6.leases" not in said(), 10, said)
 
 
+@pytest.mark.rfc("8415", "IA_PD")
 def test_a_prefix_that_is_given_back_loses_its_route(lab: Lab, laptop: Client) -> None:
     prefix = delegated(laptop)
     assert routed(lab, prefix)

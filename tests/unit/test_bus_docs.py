@@ -22,7 +22,7 @@ EXAMPLES = [(topic, text) for topic, blocks in PARTS for text in re.findall(r"``
 
 def test_every_block_is_an_example_of_some_topic() -> None:
     assert len(EXAMPLES) == TEXT.count("```json")
-    kinds = {re.sub(r"^(choice|status|event|uplink/prefix)/.*", r"\1", topic) for topic, _ in EXAMPLES}
+    kinds = {re.sub(r"^(choice|leases|status|event|uplink/prefix)/.*", r"\1", topic) for topic, _ in EXAMPLES}
     table = {re.sub(r"/<.*", "", topic) for topic in re.findall(r"^\| `([a-z0-9/<>-]+)` \|", TEXT, re.MULTILINE)}
     assert kinds == table
 

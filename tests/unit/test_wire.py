@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agent import wire
 from agent.model import (
+    Binding,
     Choice,
     Container,
     Containers,
@@ -20,6 +21,7 @@ from agent.model import (
     Fact,
     FamilyChoice,
     FamilyHealth,
+    NetworkLeases,
     NodeInfo,
     NodeState,
     PartStatus,
@@ -72,6 +74,8 @@ health = st.none() | st.builds(
 )
 shares = st.lists(st.tuples(names, st.integers(1, 100)), max_size=3).map(tuple)
 considered = st.lists(st.tuples(names, texts), max_size=3).map(tuple)
+macs = st.sampled_from(("", "02:00:00:00:00:01"))
+bindings = st.builds(Binding, st.ip_addresses() | prefixes(), mac=macs, hostname=texts, duid=texts)
 choices = st.builds(FamilyChoice, uplink=st.none() | names, why=texts, shares=shares, considered=considered)
 macs = st.binary(min_size=6, max_size=6).map(lambda raw: raw.hex(":")) | st.just("")
 spans = st.tuples(st.sampled_from(["tcp", "udp"]), st.integers(1, 65535), st.integers(1, 65535)).map(
@@ -115,6 +119,7 @@ facts: st.SearchStrategy[Fact] = st.one_of(
     st.builds(Delegation, prefix=prefixes(), preferred_until=deadlines, valid_until=deadlines),
     st.builds(UplinkHealth, ipv4=health, ipv6=health, valid_until=deadlines),
     st.builds(Choice, network=names, ipv4=choices, ipv6=choices),
+    st.builds(NetworkLeases, network=names, leases=st.lists(bindings, max_size=4).map(tuple), more=st.integers(0, 9)),
     st.builds(
         Containers,
         containers=st.lists(containers, max_size=4, unique_by=lambda found: found.name).map(
