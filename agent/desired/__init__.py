@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from agent.desired.names import Names
+from agent.desired.neighbours import ProxyNeighbours
 from agent.desired.probe import Probes, Watch
 from agent.model import Fact, Family, IPAddress, IPInterface, IPNetwork, Memory, Neighbour, PolicyRule, Route
 
@@ -23,6 +24,17 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Scripts that keep new connections out while a whole ruleset is loaded: before it, and behind it.
+
+    Best effort: there is nothing to hold before the first load. What `begin` does must end by itself.
+    """
+
+    begin: str
+    end: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ruleset:
     """A container's nftables rules, split by how often they change.
 
@@ -30,11 +42,13 @@ class Ruleset:
     chains, sets and maps, the dynamic ones empty. It changes with the configuration (or with the devices that exist).
     `elements`: set or map → {key: value}, value "" for a set. `chains`: dynamic chain → its rules, in order.
     Both are of `table inet router`. The driver loads all of it in one transaction, or only what differs.
+    `hold`: what is done around a load of the whole; None for nothing.
     """
 
     skeleton: str
     elements: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    hold: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +140,7 @@ class Problem:
 class Plan:
     """All that shall be true in one container. `again_at`: when time alone makes another plan (CLOCK_BOOTTIME).
 
-    `probes`: how an ingress finds out whether its uplink carries packets. `watch`: the ingresses that a firewall asks.
+    `proxied`: what an ingress answers for on its uplink. `probes`: how it finds out whether that carries packets. `watch`: the ingresses that a firewall asks.
     `names`: what zones shall hold, in our own named and outside.
     """
 
@@ -145,5 +159,6 @@ class Plan:
     problems: tuple[Problem, ...] = ()
     again_at: float | None = None
     probes: Probes | None = None
+    proxied: ProxyNeighbours | None = None
     watch: Watch | None = None
     names: Names = Names()

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 
 from agent.desired.firewall import FORGED_MARK
 from agent.model import TcpFlow
+from agent.render import nft_hold
 
-STATE_TABLE = "inet router_state"
+STATE_TABLE = nft_hold.STATE_TABLE
 _SIZE = 65535
 _CHUNK = 1000
 _TIMEOUT = "30s"
@@ -35,13 +36,17 @@ def state_table() -> str:
         (
             f"table {STATE_TABLE} {{",
             *sets,
+            f"    {nft_hold.SET}",
+            *(f"    {chain}" for chain in nft_hold.CHAINS),
             "    chain ended_forward { type filter hook forward priority filter - 5; policy accept; }",
             # A forged SYN would else begin a connection, and its answer would belong to that.
             "    chain forged_output { type filter hook output priority raw; policy accept; }",
             "}",
             f"flush chain {STATE_TABLE} ended_forward",
             f"flush chain {STATE_TABLE} forged_output",
+            *(f"flush chain {STATE_TABLE} {rule.split()[0]}" for rule in nft_hold.RULES),
             *rules,
+            *(f"add rule {STATE_TABLE} {rule}" for rule in nft_hold.RULES),
             f"add rule {STATE_TABLE} forged_output meta mark {FORGED_MARK:#x} notrack",
             "",
         )

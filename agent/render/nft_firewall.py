@@ -28,6 +28,7 @@ from agent.render.nft_firewall_local import input_chains, output_chains
 from agent.render.nft_firewall_machines import machine_elements, machine_sets, machine_sources
 from agent.render.nft_firewall_rules import counters, meters
 from agent.render.nft_firewall_uplinks import balance_chains, choosers, dispatch, elements
+from agent.render.nft_hold import HOLD
 from agent.render.nft_text import braced, quoted, sized_set
 
 # RFC 6890, RFC 6092 REC-3: never the source or destination of a packet that comes from outside or goes there.
@@ -185,4 +186,4 @@ def render_firewall(table: FirewallTable) -> Ruleset:
     frozen |= machine_elements(table)
     frozen |= {name: MappingProxyType(found) for name, found in global_elements(table).items()}
     chains = MappingProxyType({**balance_chains(table), **global_chains(table)})
-    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), chains)
+    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), chains, HOLD)

@@ -112,7 +112,8 @@ class _Forward:
             *(f"    {line}" for line in (*global_refused(self.policy), *STATE)),
             "    ip6 daddr ff00::/8 counter drop",
             f"    iifname . oifname vmap {braced(dispatch)}",
-            "    counter",
+            # Said once more: a new chain has its policy some microseconds after its rules.
+            "    counter drop",
             "}",
         ]
 

@@ -50,7 +50,7 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
         f"    iifname vmap {braced(dispatch)}",
         "    meta l4proto { icmp, ipv6-icmp } accept",
         *(f"    {line}" for line in bus),
-        "    counter",
+        "    counter drop",
         "}",
     ]
 

@@ -25,15 +25,16 @@ def npt_chains(table: IngressTable) -> dict[str, tuple[str, ...]]:
     into: list[str] = []
     out: list[str] = []
     errors: list[str] = []
-    for prefix in table.lent:
-        # Ahead of translation: what is lent may be a part of a mapping.
-        into += [f'iifname "{wan}" ip6 saddr {prefix} drop'] if wan is not None else []
-        into.append(f"ip6 daddr {prefix} notrack accept")
+    if wan is not None and table.lent:
+        ours = (*table.lent, *(mapping.external for mapping in table.mappings))
+        into += [f'iifname "{wan}" ip6 saddr {prefix} drop' for prefix in ours]
+    # Ahead of translation: what is lent may be a part of a mapping.
+    into += [f"ip6 daddr {prefix} notrack accept" for prefix in table.lent]
     if dmz is not None:
         into += [f'iifname "{dmz}" ip6 saddr {prefix} drop' for prefix in table.closed]
         into += [f'iifname "{dmz}" ip6 saddr @own6 drop'] if table.lent else []
     for mapping in table.mappings:
-        if wan is not None:
+        if wan is not None and not table.lent:
             into.append(f'iifname "{wan}" ip6 saddr {mapping.external} drop')
         into += _in(mapping)
         out.append(f"ip6 saddr {mapping.internal} {_typed('saddr', mapping.external)} accept")

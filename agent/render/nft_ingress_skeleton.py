@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from agent.desired.guard import GUARDED
 from agent.desired.ingress import Forward, IngressStatic
-from agent.render.nft_ingress_chains import chains, inner_only, offloads, prefixes
+from agent.render.nft_ingress_chains import chains
+from agent.render.nft_ingress_filter import offloads
+from agent.render.nft_ingress_prefixes import inner_only, prefixes
 from agent.render.nft_text import braced, quoted, sized_set
 
 
@@ -47,6 +49,19 @@ def _sets(static: IngressStatic) -> list[str]:
         sized_set("internal6", "ipv6_addr", prefixes(static.internal6)),
         f"map forward_same {{ type inet_proto . inet_service : ipv4_addr; flags interval; {_elements(same)}}}",
         f"map forward_other {{ type inet_proto . inet_service : ipv4_addr . inet_service; {_elements(other)}}}",
+        *_further(static),
+    ]
+
+
+def _further(static: IngressStatic) -> list[str]:
+    """Further addresses of the uplink, mapped 1:1."""
+    if not static.public4:
+        return []
+    to = (f"{public} : {host}" for public, host in static.public4)
+    back = (f"{host} : {public}" for public, host in static.public4)
+    return [
+        f"map public4 {{ type ipv4_addr : ipv4_addr; elements = {braced(to)} }}",
+        f"map behind4 {{ type ipv4_addr : ipv4_addr; elements = {braced(back)} }}",
     ]
 
 
@@ -105,6 +120,7 @@ def _guard(static: IngressStatic) -> list[str]:
         "table netdev router {",
         "  chain guard {",
         f"    type filter hook egress device {quoted(static.wan)} priority filter; policy accept;",
+        *([f"    ether saddr != {static.mac} counter drop"] if static.mac else []),
         # No sets: for microseconds after a replace the kernel finds nothing in a new set of intervals.
         *(f"    ip6 {side} {prefix} {stop}" for side in ("saddr", "daddr") for prefix in prefixes(inner_only(static))),
     ]

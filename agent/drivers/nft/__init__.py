@@ -11,6 +11,8 @@ import re
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,7 +131,7 @@ class Nft:
             name: {key: value for key, value in held.items() if key not in gone.get(name, {})}
             for name, held in applied.elements.items()
         }
-        self._applied, self._listing = Ruleset(applied.skeleton, left, applied.chains), None
+        self._applied, self._listing = replace(applied, elements=left), None
 
     def _apply(self, target: Ruleset) -> None:
         applied = self._applied
@@ -146,7 +148,19 @@ class Nft:
 
     def _replace(self, target: Ruleset) -> None:
         text = whole(target)
-        self._load_file(carried(text, self._counts()) if has_counts(text) else text)
+        if has_counts(text):
+            text = carried(text, self._counts())
+        try:
+            if target.hold is not None:
+                self._try(target.hold.begin)
+            self._load_file(text)
+        finally:
+            if target.hold is not None:
+                self._try(target.hold.end)
+
+    def _try(self, script: str) -> None:
+        with suppress(NftError):  # its table is not there yet: nothing is open either
+            self._load(script)
 
     def _counts(self) -> dict[str, str]:
         """What our counters have counted. Packets of the milliseconds until the table is replaced are not in it."""
