@@ -19,6 +19,7 @@ from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
 POOL = IPv6Network("fd4b:9ca2:1d70:ff00::/56")
+LEASES = "/var/lib/router/kea"
 HOME = IPv6Network("fd4b:9ca2:1d70:10::/64")
 _SERVE = (
     "import socket\ns = socket.create_server(('::', 443), family=socket.AF_INET6)\nwhile True: s.accept()[0].close()"
@@ -58,6 +59,9 @@ def lab() -> Iterator[Lab]:
     nodes = ("kpn", "kpn-isp", "internet", "firewall", "laptop", "nas", "phone")
     with Lab(nodes=nodes, config=configuration()) as lab:
         lab.start_isps("kpn")
+        # A disk of its own, which a test fills.
+        lab.nodes["firewall"].run(["mkdir", "-p", LEASES])
+        lab.nodes["firewall"].run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=0750", "tmpfs", LEASES])
         lab.start_router()
         behind(lab.nodes["laptop"])
         yield lab
@@ -73,6 +77,10 @@ def laptop(lab: Lab) -> Iterator[Client]:
 
 def status(node: Node) -> Any:
     return json.loads(node.output(["routerctl", "status", "--json"]))
+
+
+def problems(node: Node) -> str:
+    return " ".join(problem["message"] for problem in status(node)["problems"])
 
 
 def leases(node: Node) -> Any:
@@ -222,20 +230,57 @@ def test_leases_are_shown_and_told_where_the_configuration_wishes_it(lab: Lab, l
 def test_a_broken_row_is_said_and_harms_nobody(lab: Lab, laptop: Client) -> None:
     firewall = lab.nodes["firewall"]
     prefix = delegated(laptop)
-    file = firewall.path("/var/lib/router/kea/dhcp6.leases")
+    file = firewall.path(f"{LEASES}/dhcp6.leases")
     with file.open("a") as stream:
         stream.write("fd4b:9ca2:1d70:10::zz,half a li\n")
-
-    def said() -> str:
-        return " ".join(problem["message"] for problem in status(firewall)["problems"])
-
-    wait_for(lambda: "dhcp6.leases: line" in said(), 10, said)
+    wait_for(lambda: "dhcp6.leases: line" in problems(firewall), 10, lambda: problems(firewall))
     firewall.run(["dinitctl", "restart", "kea-dhcp6"])
     wait_for(lambda: lab.services["firewall"].is_started("kea-dhcp6"), 20, "kea-dhcp6 with a broken row")
     assert routed(lab, prefix)
     text = file.read_text()
     file.write_text("".join(line + "\n" for line in text.splitlines() if "half" not in line))
-    wait_for(lambda: "dhcp6.leases" not in said(), 10, said)
+    wait_for(lambda: "dhcp6.leases" not in problems(firewall), 10, lambda: problems(firewall))
+
+
+def test_a_broken_lease_file_is_said_and_what_was_delegated_stays(lab: Lab, laptop: Client) -> None:
+    firewall, services = lab.nodes["firewall"], lab.services["firewall"]
+    prefix = delegated(laptop)
+    source = address_behind(laptop.node, prefix)
+    file = firewall.path(f"{LEASES}/dhcp6.leases")
+    firewall.run(["dinitctl", "stop", "kea-dhcp6"])
+    good = file.read_text()
+    file.with_name("junk").write_bytes(b"\0" * 300 + b"\n")
+    file.with_name("junk").replace(file)
+    firewall.run(["dinitctl", "start", "kea-dhcp6"], check=False)
+    wait_for(lambda: "dhcp6.leases is no lease file" in problems(firewall), 10, lambda: problems(firewall))
+    topic = ["mosquitto_sub", "-V", "5", "-h", "10.98.0.1", "-u", "observer", "-P", "secret-of-observer", "-C", "1"]
+    told = firewall.output([*topic, "-W", "10", "-t", "backstage/1/home/firewall/status/leases"])
+    assert "move it away" in json.loads(told)["hint"]
+    assert routed(lab, prefix)
+    assert reaches(lab, source)
+    file.write_text(good)
+    wait_for(lambda: "lease file" not in problems(firewall), 10, lambda: problems(firewall))
+    wait_for(lambda: services.is_started("kea-dhcp6"), 30, "kea-dhcp6 with its file again")
+    assert routed(lab, prefix)
+
+
+def test_a_full_disk_is_said_and_what_is_leased_goes_on(lab: Lab, laptop: Client) -> None:
+    firewall = lab.nodes["firewall"]
+    source = address_behind(laptop.node, delegated(laptop))
+    firewall.run(["dd", "if=/dev/zero", f"of={LEASES}/filler", "bs=4k"], check=False)
+    wait_for(lambda: "is full: new leases are not kept" in problems(firewall), 10, lambda: problems(firewall))
+    client = Client(lab.nodes["phone"], "ipv4only", "interface eth0")
+    client.start()
+    try:
+        wait_for(lambda: "soliciting a DHCP lease" in client.node.log("dhcpcd"), 10, "the phone to ask")
+        assert reaches(lab, source)
+        firewall.run(["rm", f"{LEASES}/filler"])
+        given = client.given("BOUND", timeout=60)
+        assert given["ip_address"].startswith("10.20.0.")
+        wait_for(lambda: "is full" not in problems(firewall), 10, lambda: problems(firewall))
+        wait_for(lambda: given["ip_address"] in firewall.output(["routerctl", "leases", "guest"]), 10, "it is kept")
+    finally:
+        client.stop()
 
 
 @pytest.mark.rfc("8415", "IA_PD")
