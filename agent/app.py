@@ -11,7 +11,7 @@ from functools import partial
 import structlog
 
 from agent import events as ev
-from agent import leases
+from agent import leases, names_text
 from agent.apply import Applier
 from agent.boot import BoottimeClock, notify_ready
 from agent.commands import answer, table
@@ -143,7 +143,10 @@ class Agent:
                 group.create_task(self._netlink.watch(self.loop.emit), name="netlink"),
                 group.create_task(self._bus.run(self.loop.emit), name="bus"),
                 group.create_task(
-                    serve(self.place.run / "agent.sock", partial(answer, {**table(self), **leases.commands(self)})),
+                    serve(
+                        self.place.run / "agent.sock",
+                        partial(answer, {**table(self), **leases.commands(self), **names_text.commands(self)}),
+                    ),
                     name="control",
                 ),
                 group.create_task(self._watch_leases(), name="leases"),

@@ -173,7 +173,11 @@ class Applier:
         await self.daemons.apply(files, services, full=context.retry)
 
     async def _zones(self, context: Context) -> None:
-        self.prepare_names(context.plan.names)
+        try:
+            self.prepare_names(context.plan.names)
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise PartError(f"the zones of names cannot be made: {why}", "make room where the state is kept") from None
 
     async def _keep_names(self, context: Context) -> None:
         if not self._held:

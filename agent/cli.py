@@ -57,9 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     leases.add_argument("--json", action="store_true", help="the whole document")
     leases.set_defaults(run=_leases)
 
-    rules = commands.add_parser("rules", help="the rules, and how often each matched (firewall)")
-    rules.add_argument("--json", action="store_true", help="the whole document")
-    rules.set_defaults(run=_rules)
+    for name, run, what in (
+        ("dns", _dns, "the zones of names, inside and outside (firewall)"),
+        ("rules", _rules, "the rules, and how often each matched (firewall)"),
+    ):
+        shown = commands.add_parser(name, help=what)
+        shown.add_argument("--json", action="store_true", help="the whole document")
+        shown.set_defaults(run=run)
 
     exposed = commands.add_parser("exposures", help="what containers ask to have opened, and what is open")
     exposed.add_argument("--json", action="store_true", help="the whole document")
@@ -178,6 +182,12 @@ def _leases(arguments: argparse.Namespace) -> int:
     from agent.leases import leases_text  # noqa: PLC0415
 
     return _shown(ask("leases", network=arguments.network), leases_text, raw=arguments.json)
+
+
+def _dns(arguments: argparse.Namespace) -> int:
+    from agent.names_text import dns_text  # noqa: PLC0415
+
+    return _shown(ask("dns"), dns_text, raw=arguments.json)
 
 
 def _rules(arguments: argparse.Namespace) -> int:

@@ -67,8 +67,12 @@ class NameKeeper:
         if again or names.public != self._names.public:
             self._public.set()
         self._names = names
-        wanted = {target.zone for target in (*names.local, names.public) if target is not None}
+        wanted = {target.zone for target in self.targets()}
         self.kept = {zone: kept for zone, kept in self.kept.items() if zone in wanted}
+
+    def targets(self) -> tuple[ZoneTarget, ...]:
+        """All zones that are kept, those of our own named first."""
+        return (*self._names.local, *((self._names.public,) if self._names.public is not None else ()))
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with zones, and broken files that were put aside."""
@@ -140,7 +144,7 @@ class NameKeeper:
                 error = NsupdateError(why, "make room where the state is kept (/var/lib/router)")
         if healed:
             await self.reload()
-        elif target.whole and self.now() - kept.failing_since < PATIENCE:
+        elif target.whole and not error.broken and self.now() - kept.failing_since < PATIENCE:
             return
         if (kept.error, kept.shown) != (str(error), True):
             log.warning("zone not kept, tried again", zone=target.zone, error=str(error), hint=error.hint)

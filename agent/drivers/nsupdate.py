@@ -5,6 +5,7 @@ Level-triggered: ask the primary what is there, send one update with the differe
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -40,12 +41,16 @@ Sets: TypeAlias = Mapping[tuple[str, str], tuple[frozenset[str], int]]
 
 
 class NsupdateError(Exception):
-    """The zone could not be looked at or changed. `unloaded`: the server has the zone and cannot serve it."""
+    """The zone could not be looked at or changed.
 
-    def __init__(self, message: str, hint: str = "", *, unloaded: bool = False) -> None:
+    `unloaded`: the server has the zone and cannot serve it. `broken`: it could not do what it would (SERVFAIL).
+    """
+
+    def __init__(self, message: str, hint: str = "", *, unloaded: bool = False, broken: bool = False) -> None:
         super().__init__(message)
         self.hint = hint
         self.unloaded = unloaded
+        self.broken = broken
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,11 @@ class Server:
         hint = f"does it let the key `{self._key.name}` update {self.target.zone}?"
         if self.target.whole:
             hint = "see the lines of named in the log; is the disk of the state full?"
-        return NsupdateError(f"{self._where} refuses to change {self.target.zone}: {said}", hint)
+        return NsupdateError(
+            f"{self._where} refuses to change {self.target.zone}: {said}",
+            hint,
+            broken=answer.rcode() == dns.rcode.SERVFAIL,
+        )
 
     def _failed(self, error: Exception) -> NsupdateError:
         """The same failure in the same words, whatever the moment at which it struck."""
@@ -205,7 +214,7 @@ class Server:
             case dns.exception.Timeout() | TimeoutError():
                 why = "no answer"
             case OSError():
-                why = (error.strerror or "cannot be reached").lower()
+                why = os.strerror(error.errno).lower() if error.errno else "cannot be reached"
             case _:
                 why = type(error).__name__ + (f": {error}" if str(error) else "")
         return NsupdateError(f"{self._where}: {why}", "is its address right, and is it up?")
