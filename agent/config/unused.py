@@ -14,7 +14,6 @@ from agent.config.settings import Settings
 
 # Key path, `*` for any name or place → what happens instead.
 NOT_YET: Mapping[KeyPath, str] = {
-    ("uplinks", "*", "ipv6", "neighbours"): "no NDP proxy runs: the provider must route the prefix",
     ("docker_hosts",): "no docker host gets addresses or rules",
     ("hosts", "*", "docker_host"): "rules that name this host match nothing yet",
 }

@@ -52,6 +52,16 @@ class DynamicIPv6(Noun):
     nat66: Nat66 = "auto"
 
 
+class ExtraIPv4(Noun):
+    """One more IPv4 address of an uplink: a host's own, or what some networks go out by."""
+
+    address: Address4 = Field(description="the address, without a length")
+    host: str | None = Field(
+        default=None, description="mapped 1:1 to this host: rules decide what comes in, and it goes out by it"
+    )
+    networks: Many[str] = Field(default=(), description="or shared: what these networks send goes out by it")
+
+
 class StaticIPv4(Noun):
     """IPv4 of a static uplink."""
 
@@ -59,6 +69,7 @@ class StaticIPv4(Noun):
         description="the uplink's address with its prefix length; a /32 has its gateway on link"
     )
     gateway: Address4 = Field(description="next hop of the default route")
+    extra: Many[ExtraIPv4] = Field(default=(), description="further addresses that the provider gave")
 
 
 class StaticIPv6(Noun):

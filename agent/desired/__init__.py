@@ -140,8 +140,8 @@ class Problem:
 class Plan:
     """All that shall be true in one container. `again_at`: when time alone makes another plan (CLOCK_BOOTTIME).
 
-    `proxied`: what an ingress answers for on its uplink. `probes`: how it finds out whether that carries packets. `watch`: the ingresses that a firewall asks.
-    `names`: what zones shall hold, in our own named and outside.
+    `proxied`: what an ingress answers for on its uplink. `probes`: how it finds out whether that carries packets.
+    `watch`: the ingresses that a firewall asks. `names`: what zones shall hold, in our own named and outside.
     """
 
     nft: Table

@@ -9,10 +9,12 @@ from agent.desired import FlowEnd, Plan, WantedAddress, WantedLink
 from agent.desired.ingress import IngressTable
 from agent.model import Family, IPInterface, Memory, Neighbour, Route, State
 from agent.plan.ingress_facts import facts
-from agent.plan.ingress_fixed import METRIC, Fixed, fixed, static_routes
+from agent.plan.ingress_fixed import Fixed, fixed
 from agent.plan.ingress_problem import problems
 from agent.plan.ingress_seen import Seen, look
+from agent.plan.ingress_static import METRIC, static_addresses, static_routes, within
 from agent.plan.ingress_sysctl import sysctls
+from agent.plan.neighbours import proxied
 from agent.plan.probe import probes, standings, verdicts
 
 _memo: list[tuple[Settings, str, Fixed]] = []
@@ -54,6 +56,7 @@ def plan_ingress(settings: Settings, node: str, state: State, now: float) -> Pla
         problems=problems(seen),
         again_at=seen.ladder.again_at,
         probes=probing,
+        proxied=proxied(settings, node, wan),
     )
 
 
@@ -97,10 +100,11 @@ def _addresses(seen: Seen) -> frozenset[WantedAddress]:
     index, uplink = seen.wan.link.index, seen.share.uplink
     written: tuple[IPInterface, ...] = ()
     if isinstance(uplink, StaticUplink):
-        written = tuple(family.address for family in (uplink.ipv4, uplink.ipv6) if family is not None)
+        written = static_addresses(uplink)
     elif isinstance(uplink, WireguardUplink):
         written = uplink.addresses
-    found = {WantedAddress(index, address) for address in written}
+    inside = seen.share.wish.site
+    found = {WantedAddress(index, address, alone=within(address, inside)) for address in written}
     if seen.ladder.added is not None:
         # Nobody else on the link can have it, the delegation is ours alone: no need to wait for DAD (RFC 4862).
         found.add(WantedAddress(index, IPv6Interface((seen.ladder.added, 128)), nodad=True))
@@ -111,7 +115,7 @@ def _routes(seen: Seen) -> frozenset[Route]:
     share, wan = seen.share, seen.wan.link
     routes = set(share.unreachable)
     if wan is not None:
-        routes |= static_routes(share.uplink, wan.index)
+        routes |= static_routes(share.uplink, wan.index, share.wish.site)
     return frozenset(routes | _outer_route(seen))
 
 

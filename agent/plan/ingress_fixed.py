@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv6Address, IPv6Interface, IPv6Network
 from typing import Literal
 
-from agent.config import AnyUplink, Network, PppoeUplink, Settings, StaticUplink, WireguardUplink
+from agent.config import AnyUplink, DhcpUplink, Network, PppoeUplink, Settings, StaticUplink, WireguardUplink
 from agent.desired import Document
 from agent.desired.ingress import (
     DhcpcdConfig,
@@ -20,13 +20,12 @@ from agent.desired.ingress import (
 from agent.model import Delegation, IPAddress, IPNetwork, Route
 from agent.plan.addressing import addressing, internal_uses
 from agent.plan.forwards import sources
+from agent.plan.ingress_static import public4, shared4
 from agent.plan.interface import Role
 from agent.plan.ipv6_mode import Wish
 
 # Behind every other route of the same prefix, also the metric that dhcpcd and the kernel give theirs.
 LAST_METRIC = 4294967295
-# What the kernel makes of an IPv6 route without a metric (IP6_RT_PRIO_USER): said, so that the route is recognised.
-METRIC = {4: 0, 6: 1024}
 # Below a PPP session: pppd names its own link `wan`.
 UNDERLAY = "wan-ether"
 PPPOE_MTU = 1492
@@ -118,6 +117,9 @@ def fixed(settings: Settings, node: str) -> Fixed:
             forwards=_forwards(settings, node),
             firewall_mac=mac,
             private=isinstance(uplink, WireguardUplink),
+            mac=uplink.set_mac or "" if isinstance(uplink, StaticUplink | DhcpUplink) else "",
+            public4=public4(settings, uplink),
+            shared4=shared4(settings, uplink),
             lends=bool(addressing(settings)),
         ),
         _wish(settings, uplink, settings.delegation_hint(node)),
@@ -170,26 +172,3 @@ def _firewall_mac(settings: Settings, transit: Network) -> str:
 
 def _unreachable(prefix: IPNetwork) -> Route:
     return Route(prefix, metric=LAST_METRIC, kind="unreachable")
-
-
-def static_routes(uplink: AnyUplink, wan: int) -> frozenset[Route]:
-    """The default routes that the configuration writes, through the link `wan` (ifindex)."""
-    if isinstance(uplink, WireguardUplink):
-        families = {address.version for address in uplink.addresses}
-        defaults: dict[int, IPNetwork] = {4: IPv4Network("0.0.0.0/0"), 6: IPv6Network("::/0")}
-        return frozenset(Route(defaults[family], wan, metric=METRIC[family]) for family in families)
-    if not isinstance(uplink, StaticUplink):
-        return frozenset()
-    routes: set[Route] = set()
-    if uplink.ipv4:
-        routes.add(_default(IPv4Network("0.0.0.0/0"), wan, uplink.ipv4.gateway, uplink.ipv4.address))
-    if uplink.ipv6:
-        routes.add(_default(IPv6Network("::/0"), wan, uplink.ipv6.gateway, uplink.ipv6.address))
-    return frozenset(routes)
-
-
-def _default(
-    destination: IPNetwork, wan: int, gateway: IPv4Address | IPv6Address, address: IPv4Interface | IPv6Interface
-) -> Route:
-    near = gateway in address.network or gateway.is_link_local
-    return Route(destination, wan, gateway, metric=METRIC[destination.version], onlink=not near)

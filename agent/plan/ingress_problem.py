@@ -58,9 +58,6 @@ def _ipv6(seen: Seen) -> list[Problem]:
     if isinstance(uplink, StaticUplink) and uplink.ipv6 is None:
         return []
     found = []
-    if isinstance(uplink, StaticUplink) and uplink.ipv6 and uplink.ipv6.neighbours == "proxy":
-        hint = "ask the provider to route the prefix to this router and write `neighbours: routed`"
-        found.append(Problem("ipv6", "`neighbours: proxy` does not answer for hosts yet", hint))
     if ladder.mode == "none":
         hint = "ask the ISP for a delegated prefix (DHCPv6-PD), or allow `nat66: auto`"
         what = "waiting for the delegation" if ladder.again_at else "no prefix to translate to, and no NAT66"

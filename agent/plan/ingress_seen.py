@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Network
 
-from agent.config import PppoeUplink, WireguardUplink
+from agent.config import PppoeUplink, StaticUplink, WireguardUplink
 from agent.desired import WantedLink
 from agent.model import PROTOCOL_RA, TABLE_MAIN, Address, Family, IPAddress, Lease, State
 from agent.plan.ingress_delegation import delegations
@@ -64,7 +64,7 @@ def look(share: Fixed, state: State, now: float) -> Seen:
     seen = delegations(state, share.wish.site, downstream)
     told = _told(state, dmz) if share.wish.addressing else ()
     ladder = climb(share.wish, (*share.delegations, *seen), far, state.memory.npt, now, told)
-    return Seen(share, state, underlay, wan, dmz, near, _own4(far, now), ladder)
+    return Seen(share, state, underlay, wan, dmz, near, _own4(far, now, _primary(share)), ladder)
 
 
 def _told(state: State, dmz: Role) -> tuple[IPv6Network, ...]:
@@ -94,13 +94,20 @@ def _roles(share: Fixed, state: State) -> tuple[Role | None, Role, Role]:
     return None, resolve(state, "wan", uplink.interface, vlan=uplink.vlan, mac=uplink.set_mac, mtu=uplink.mtu), dmz
 
 
-def _own4(far: tuple[Address, ...], now: float) -> tuple[tuple[IPv4Interface, float | None], ...]:
-    """The oldest address first: flows keep it when another comes."""
+def _primary(share: Fixed) -> IPv4Interface | None:
+    uplink = share.uplink
+    return uplink.ipv4.address if isinstance(uplink, StaticUplink) and uplink.ipv4 is not None else None
+
+
+def _own4(
+    far: tuple[Address, ...], now: float, primary: IPv4Interface | None
+) -> tuple[tuple[IPv4Interface, float | None], ...]:
+    """The one that is written first, then the oldest: flows keep it when another comes."""
     live = sorted(
-        (address.created, int(address.ip.ip), address.ip, address.valid_until)
+        (address.ip != primary, address.created, int(address.ip.ip), address.ip, address.valid_until)
         for address in far
         if isinstance(address.ip, IPv4Interface)
         and address.scope == 0
         and (address.valid_until is None or address.valid_until > now)
     )
-    return tuple((ip, until) for _, _, ip, until in live)
+    return tuple((ip, until) for *_, ip, until in live)

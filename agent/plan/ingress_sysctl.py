@@ -50,6 +50,8 @@ def sysctls(wan: str | None, dmz: str | None, *, static: bool, proxy: bool) -> t
     if wan is not None and static:
         settings.append((f"net/ipv6/conf/{wan}/accept_ra", "0"))
     if wan is not None and proxy:
-        settings += [(f"net/ipv6/conf/{wan}/proxy_ndp", "1"), (f"net/ipv6/neigh/{wan}/proxy_delay", "0")]
+        # `all`: without it kernels before 5.19 forward a probe that is sent to the address itself.
+        settings += [(f"net/ipv6/conf/{device}/proxy_ndp", "1") for device in ("all", wan)]
+        settings.append((f"net/ipv6/neigh/{wan}/proxy_delay", "0"))
     settings += [(f"net/netfilter/nf_conntrack_{name}", str(seconds)) for name, seconds in _TIMEOUTS.items()]
     return tuple(settings)

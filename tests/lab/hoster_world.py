@@ -163,6 +163,8 @@ class HosterWorld(Lab):
         hook = "type filter hook ingress device line priority 0"
         guard = f"table netdev guard {{ chain mac {{ {hook}; ether saddr != {PERMITTED} counter drop; }}; }}"
         self.nodes["provider"].run(["nft", guard])
+        if "neighbours: proxy" in self._text:  # then it has the whole prefix on link, and asks
+            self.nodes["provider"].ip(f"route replace {PREFIX} dev line")
 
     def _dress(self, spec: NodeSpec) -> None:
         """Links up, addresses and routes by hand."""

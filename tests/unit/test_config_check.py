@@ -69,10 +69,6 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
 
 
 UNUSED = {
-    ("uplinks", "*", "ipv6", "neighbours"): {
-        "uplinks": 'uplinks: { s: { kind: static, ipv6: { address: "2001:db8::2/64", gateway: "fe80::1", '
-        'prefix: "2001:db8::/64", neighbours: proxy } } }'
-    },
 }
 
 

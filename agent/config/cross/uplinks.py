@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
+from agent.config.cross import further4
 from agent.config.finding import Complaint, KeyPath
 from agent.config.probe import Probe
 from agent.config.settings import Settings
@@ -26,6 +27,7 @@ def check(settings: Settings) -> Iterator[Complaint]:
         yield from _mtu(path, uplink)
         if isinstance(uplink, StaticUplink):
             yield from _static(path, uplink)
+            yield from further4.check(settings, (*path, "ipv4", "extra"), uplink)
         if isinstance(uplink, WireguardUplink):
             yield from _tunnel(path, uplink)
         if uplink.probe:
