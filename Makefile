@@ -29,6 +29,7 @@ demo-hoster: setup
 test: setup check
 	@sh tests/packages.sh engine vm
 	@$(BIN)/pytest
+	@$(BIN)/python -m tests.chaos $(SEED) 2
 
 # The part that needs a kernel with PPP and VLANs, in a virtual machine made from packages.
 vm: setup

@@ -172,6 +172,13 @@ def _init(arguments: argparse.Namespace) -> int:
     return 0
 
 
+_WISHED = {
+    "drain": "no new connections, those it has stay",
+    "prefer": "before all others, where it may be used",
+    "enable": "as configured",
+}
+
+
 def _uplinks(arguments: argparse.Namespace) -> int:
     from agent.uplinks_text import uplinks_text  # noqa: PLC0415
 
@@ -213,7 +220,10 @@ def _uplink(arguments: argparse.Namespace) -> int:
     reply = ask("uplink", uplink=arguments.uplink, wish=arguments.wish)
     if reply is None:
         return 1
-    return 0 if reply.get("ok") else fail(str(reply.get("error", "the agent refused")))
+    if not reply.get("ok"):
+        return fail(str(reply.get("error", "the agent refused")))
+    sys.stdout.write(f"{arguments.uplink}: {_WISHED[arguments.wish]}; `routerctl uplinks` shows what follows\n")
+    return 0
 
 
 def _shown(reply: dict[str, object] | None, text: Callable[[dict[str, object], int], str], *, raw: bool) -> int:

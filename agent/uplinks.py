@@ -45,14 +45,19 @@ def document(agent: Running) -> _Answer:
     """All that `routerctl uplinks` shows, as JSON values."""
     state, now = agent.loop.state, agent.now()
     facts = [p.fact for p in agent.loop.applied.facts] if agent.loop.applied is not None else []
+    choices = [fact for fact in facts if isinstance(fact, Choice)]
     return {
-        "uplinks": {name: _uplink(state, name, now) for name in agent.settings.uplinks_by_priority()},
+        "uplinks": {name: _uplink(state, name, now, choices) for name in agent.settings.uplinks_by_priority()},
         "networks": {
-            fact.network: {"ipv4": _choice(fact.ipv4, now), "ipv6": _choice(fact.ipv6, now)}
-            for fact in facts
-            if isinstance(fact, Choice)
+            choice.network: {"ipv4": _choice(choice.ipv4, now), "ipv6": _choice(choice.ipv6, now)} for choice in choices
         },
     }
+
+
+def _against(choices: list[Choice], name: str, family: Family) -> str:
+    """What speaks against an uplink's family, as the first network sees it that may use it; empty for nothing."""
+    said = (dict(choice.of(family).considered).get(name) for choice in choices)
+    return next((one for one in said if one is not None), "")
 
 
 def _choice(choice: FamilyChoice, now: float) -> object:
@@ -66,7 +71,7 @@ def _choice(choice: FamilyChoice, now: float) -> object:
     }
 
 
-def _uplink(state: State, name: str, now: float) -> _Answer:
+def _uplink(state: State, name: str, now: float, choices: list[Choice]) -> _Answer:
     wish = state.memory.wishes.get(name)
     peer = state.peers.get(name)
     health = peer.health if peer is not None else None
@@ -77,6 +82,7 @@ def _uplink(state: State, name: str, now: float) -> _Answer:
         families[f"ipv{family}"] = {
             "well": fares.well if fares is not None else None,
             "for": round(now - fares.since, 1) if fares is not None else None,
+            "against": _against(choices, name, family),
             "failures": fares.flaps if fares is not None else 0,
             "loss": known.loss if known is not None else None,
             "rtt": known.rtt if known is not None else None,
@@ -91,13 +97,21 @@ def _why(agent: Running, request: Mapping[str, object]) -> _Answer:
     state = agent.loop.state
     macs = {neighbour.ip: neighbour.mac for neighbour in state.neighbours.values() if neighbour.mac}
     try:
-        destination = ip_address(str(request["destination"])) if request.get("destination") else None
+        destination = _destination(str(request.get("destination") or ""))
         families: tuple[Family, ...] = (4, 6) if destination is None else (4 if destination.version == 4 else 6,)  # noqa: PLR2004
         sources = _sources(agent.settings, str(request.get("address", "")), families)
         ways = [(source, why(agent.settings, plan, source, destination, macs)) for source in sources]
     except ValueError as error:
         return {"error": str(error)}
     return {"ways": [{"address": str(source), **_plain(plain(way))} for source, way in ways]}
+
+
+def _destination(word: str) -> IPAddress | None:
+    """Raises ValueError with what to write."""
+    try:
+        return ip_address(word) if word else None
+    except ValueError:
+        raise ValueError(f"the destination {word!r} is no address: write one, like 192.0.2.1") from None
 
 
 def _plain(value: object) -> _Answer:

@@ -15,8 +15,10 @@ def facts(seen: Seen, health: UplinkHealth | None) -> tuple[Publication, ...]:
     """The retained facts of the uplink, `health` among them where it is known.
 
     A family is a gateway only with a default route (RFC 7084 G-4): without one, IPv4 is not said and IPv6 is `none`.
+    They are told in this order: what is there but not verified yet is known to be so before it can be used.
     """
-    found = [Publication("uplink/link", _link(seen)), Publication("uplink/ipv6", _ipv6(seen))]
+    found = [Publication("uplink/health", health)] if health is not None else []
+    found += [Publication("uplink/link", _link(seen)), Publication("uplink/ipv6", _ipv6(seen))]
     has_route, gateway = seen.default_route(4)
     if seen.own4 and has_route:
         lease = seen.lease(4)
@@ -27,8 +29,6 @@ def facts(seen: Seen, health: UplinkHealth | None) -> tuple[Publication, ...]:
     delegation = seen.ladder.delegation
     if delegation is not None and seen.wan.link is not None:
         found.append(Publication(f"uplink/prefix/{delegation.prefix.prefixlen}", delegation))
-    if health is not None:
-        found.append(Publication("uplink/health", health))
     return tuple(found)
 
 

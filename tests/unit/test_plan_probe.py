@@ -146,6 +146,12 @@ def test_a_family_that_has_just_appeared_is_down_until_it_is_verified() -> None:
     assert alive("kpn", seen) == {4}
 
 
+def test_what_is_not_verified_is_said_to_be_so_before_anybody_can_use_it() -> None:
+    seen = replace(state(PREFIX), health=UplinkHealth(None, None, NOW + 30))
+    topics = [one.topic for one in plan_ingress(SETTINGS, "kpn", seen, NOW).facts]
+    assert topics[0] == "uplink/health"
+
+
 def test_a_family_that_is_not_probed_is_unknown() -> None:
     four_only = replace(state(addresses={"192.0.2.2/24": WAN}), health=UplinkHealth(UP, UP, NOW + 30))
     assert health("odido", four_only) == UplinkHealth(UP, None, NOW + 30)
