@@ -6,7 +6,7 @@ set -eu
 packages="
   python3 python3-venv python3-nftables nftables iproute2 iputils-ping procps
   dhcpcd-base kea-dhcp4-server kea-dhcp6-server radvd mosquitto mosquitto-clients
-  conntrack tcpdump iperf3 bind9 bind9-dnsutils kea-dhcp-ddns-server ulogd2
+  conntrack tcpdump iperf3 bind9 bind9-dnsutils kea-dhcp-ddns-server ulogd2 libfaketime
 "
 # Further groups are arguments: `sh tests/packages.sh engine`.
 for group in "$@"; do
