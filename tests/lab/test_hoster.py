@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 
 import pytest
 
 from tests.lab.capture import Capture
-from tests.lab.hoster_world import OUTSIDE4, OUTSIDE6, PERMITTED, HosterWorld, address
+from tests.lab.hoster_world import CONFIG, CONTAINERS, OUTSIDE4, OUTSIDE6, PERMITTED, VMS, HosterWorld, address, group
+from tests.lab.internet import ask
+from tests.lab.scan import scan
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
@@ -47,3 +50,68 @@ def test_the_one_mac_is_the_uplinks_whatever_restarts(world: HosterWorld) -> Non
         world.nodes["hetzner"].ip("link set wan0 down", "link set wan0 up")
         wait_for(lambda: world.reaches("web", OUTSIDE6), 30, "the uplink to carry again")
     assert {packet.source_mac for packet in capture.packets} == {PERMITTED}
+
+
+def neighbours(world: HosterWorld, node: str) -> int:
+    """How many entries its kernel keeps."""
+    return len(world.nodes[node].output(["ip", "-6", "neigh"]).splitlines())
+
+
+def test_a_scan_of_the_whole_plan_finds_exactly_what_is_allowed(world: HosterWorld) -> None:
+    """Gateway, VM and container of each of the 4096 indices, all that is there, and the uplink itself."""
+    addresses = [f"{group(index, part)}::{end}" for index in range(4096) for part, end in ((0, 1), (0, 2), (1, "80"))]
+    there = [*map(address, (*CONTAINERS, *VMS)), *(f"{group(index, 1)}::1" for _, index in VMS.values())]
+    targets = [(IPv6Address(a), 443) for a in addresses]
+    targets += [(IPv6Address(a), port) for a in (*there, "2001:db8:77:1:10::1") for port in (22, 53, 80, 443, 8883)]
+    before = {name: neighbours(world, name) for name in ("firewall", "hetzner")}
+    gateway = world.nodes["provider"].output(["cat", "/sys/class/net/core/address"]).strip()
+    found = scan(world.nodes["outside"], "eth0", gateway, OUTSIDE6, targets)
+    assert found == {(IPv6Address(address("web")), 443)}
+    for name, count in before.items():
+        assert neighbours(world, name) <= count + 4, "no neighbour is asked for an address that is not there"
+    for port in (443, 80):  # UDP answers nobody
+        assert ask(world.nodes["outside"], "udp", address("web"), port, timeout=0.3) is None
+    for port in (22, 80, 443, 8883):
+        assert world.reaches("outside", "192.0.2.136", port, timeout=0.3) is None
+
+
+@pytest.mark.rfc("7084", "WPD-5")
+@pytest.mark.parametrize("target", ["2001:db8:77:1:40::2", "2001:db8:77:1:20::3", "2001:db8:77:1::9"])
+def test_what_nobody_has_is_unreachable_and_goes_in_no_circle(world: HosterWorld, target: str) -> None:
+    with Capture(world.nodes["hetzner"], "dmz", lambda p: target in {p.source, p.destination}) as capture:
+        ping = world.nodes["outside"].run(["ping", "-c", "1", "-W", "2", target], check=False)
+    assert "unreachable" in ping.stdout.lower()
+    assert len(capture.packets) == 1, capture.summary()
+
+
+def test_the_vms_reach_the_broker_over_the_lan_and_nothing_else_there(world: HosterWorld) -> None:
+    vm1 = world.nodes["vm1"]
+    reached = "import socket; socket.create_connection(('10.98.0.1', {port}), 2)"
+    vm1.run(["python3", "-c", reached.format(port=8883)])
+    for port in (22, 1883):
+        assert vm1.run(["python3", "-c", reached.format(port=port)], check=False).returncode != 0
+
+
+BAD = {
+    "an index that is taken": ("index: 0x003", "index: 0x002"),
+    "an overlap": ("index: 0x003,", 'prefix: "2001:db8:77:1:20::/75",'),
+    "a prefix of the wrong size": ("index: 0x003,", 'prefix: "2001:db8:77:1:50::/80",'),
+    "a suffix that does not fit": ('suffix: "::80"', 'suffix: "::1:0:0:80"'),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_changes_nothing(world: HosterWorld, case: str) -> None:
+    old, new = BAD[case]
+    firewall = world.nodes["firewall"]
+    before = firewall.output(
+        ["sh", "-c", "nft -s list ruleset; ip -6 route; ip -6 addr; ip -6 neigh show nud permanent"]
+    )
+    refused = firewall.run(["routerctl", "apply", "-"], stdin=CONFIG.read_text().replace(old, new), check=False)
+    assert refused.returncode != 0
+    assert "to mend: " in refused.stderr
+    after = firewall.output(
+        ["sh", "-c", "nft -s list ruleset; ip -6 route; ip -6 addr; ip -6 neigh show nud permanent"]
+    )
+    assert after == before
+    assert world.reaches("outside", address("web"), 443) == OUTSIDE6
