@@ -71,8 +71,8 @@ def resolve(
 ) -> Role:
     """The link that plays `role`: a link of that name, else the matched NIC, or with `vlan` a VLAN link made on it.
 
-    `mac` and `mtu` (bytes) are held on the role's own link. A link that is named like its role is used as it is, so a
-    file that names VLANs also serves a lab without them.
+    `mac` and `mtu` (bytes) are held on the role's own link; a larger MTU raises the NIC's too. A link that is named
+    like its role is used as it is, so a file that names VLANs also serves a lab without them.
     """
     named = state.link(role)
     nic = find_nic(state, match)
@@ -84,7 +84,9 @@ def resolve(
         return Role(role, nic, (WantedLink(nic.name, mac=mac, mtu=mtu),))
     child = WantedLink(role, parent=nic.index, vlan=vlan, mac=mac, mtu=mtu)
     made = named if named is not None and named.parent == nic.index and named.vlan == vlan else None
-    return Role(role, made, (WantedLink(nic.name), child))
+    # A VLAN carries no larger packets than its NIC; a smaller MTU is the VLAN's alone.
+    raised = mtu if mtu is not None and mtu > nic.mtu else None
+    return Role(role, made, (WantedLink(nic.name, mtu=raised), child))
 
 
 def _missing(role: str, match: Match | None) -> Problem:

@@ -50,7 +50,9 @@ def test_with_a_vlan_a_link_on_the_nic() -> None:
     role = resolve(seen(NIC), "wan", by_mac(), vlan=6, mtu=1508)
     assert role.link is None
     assert role.ifname == "wan"
-    assert role.wanted == (WantedLink("eth0"), WantedLink("wan", parent=4, vlan=6, mtu=1508))
+    # RFC 4638: the NIC must carry it too; its own MTU is never lowered.
+    assert role.wanted == (WantedLink("eth0", mtu=1508), WantedLink("wan", parent=4, vlan=6, mtu=1508))
+    assert resolve(seen(NIC), "wan", by_mac(), vlan=6, mtu=1400).wanted[0] == WantedLink("eth0")
     made = Link(7, "wan", mac=NIC.mac, kind="vlan", parent=4, vlan=6)
     again = resolve(seen(NIC, made), "wan", by_mac(), vlan=6, mtu=1508)
     assert again.link is made
