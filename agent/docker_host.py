@@ -92,21 +92,17 @@ class DockerHostAgent:
             ]
             await stop.wait()
             log.info("agent stops; what its containers have open closes soon", node=self.place.node, seconds=LEFT)
-            await self._leave()
+            self._bus.leave_with(self._last())
             for task in tasks:
                 task.cancel()
 
-    async def _leave(self) -> None:
-        """What is cancelled next says this on its way out."""
+    def _last(self) -> tuple[Publication, ...]:
+        """What is said on the way out: the same, but not for long."""
         until = self.now() + LEFT
-        last = [
+        return tuple(
             replace(p, fact=replace(p.fact, valid_until=until)) if isinstance(p.fact, Containers) else p
             for p in self._facts
-        ]
-        try:
-            await self._bus.publish(tuple(last))
-        except BusError:
-            log.info("the bus is away: the firewall finds out by itself")
+        )
 
     async def _reload_on(self, hangups: asyncio.Event) -> None:
         while await hangups.wait():

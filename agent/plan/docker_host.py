@@ -107,7 +107,9 @@ def _span(part: str) -> PortSpan | None:
 
 
 def _no_address(attachments: Iterable[Attachment]) -> str:
-    networks = ", ".join(sorted(a.network for a in attachments)) or "no network"
+    networks = ", ".join(sorted(a.network for a in attachments))
+    if not networks:
+        return "it is on no network, so it has no address"
     if networks == "host":
         return "it uses its host's own network: only a container with an address of its own can be opened"
     return f"it has no IPv6 address on {networks}: connect it to a network with `enable_ipv6`"

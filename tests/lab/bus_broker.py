@@ -43,22 +43,26 @@ def free_port() -> int:
 class Broker:
     """mosquitto with exactly the files that a firewall generates; only the paths and the port differ.
 
-    `directory` must be one that user mosquitto can enter, as that is who it runs as.
+    `directory` must be one that user mosquitto can enter, as that is who it runs as. `hosts`: names of docker hosts.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, hosts: tuple[str, ...] = ()) -> None:
         self.directory = directory
         directory.chmod(0o755)
         self.port = free_port()
         self.config = MosquittoConfig(
-            "127.0.0.1", self.port, etc=str(directory / "etc" / "mosquitto"), state=str(directory / "state")
+            "127.0.0.1",
+            self.port,
+            etc=str(directory / "etc" / "mosquitto"),
+            state=str(directory / "state"),
+            strangers=bool(hosts),
         )
-        self.acl_text = render_mosquitto_acl(MosquittoAcl(SITE, ("firewall", "kpn", "odido"))).text
+        self.acl_text = render_mosquitto_acl(MosquittoAcl(SITE, ("firewall", "kpn", "odido"), hosts=bool(hosts))).text
         self._process: subprocess.Popen[bytes] | None = None
         (directory / "state").mkdir(mode=0o700)
         shutil.chown(directory / "state", "mosquitto")
-        (directory / "users").write_text("".join(f"{user}:secret of {user}\n" for user in USERS))
-        for user in USERS:
+        (directory / "users").write_text("".join(f"{user}:secret of {user}\n" for user in (*USERS, *hosts)))
+        for user in (*USERS, *hosts):
             (directory / f"password.{user}").write_text(f"secret of {user}\n")
 
     @property
@@ -105,8 +109,9 @@ class Broker:
         command = (sys.executable, "-c", _AGENT, str(self.port), SITE, node, password, str(WILL_DELAY))
         return await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
 
-    def bus_config(self, node: str, password_of: str | None = None) -> BusConfig:
-        return BusConfig("127.0.0.1", self.port, SITE, node, self.directory / f"password.{password_of or node}")
+    def bus_config(self, node: str, password_of: str | None = None, *, alone: bool = False) -> BusConfig:
+        password = self.directory / f"password.{password_of or node}"
+        return BusConfig("127.0.0.1", self.port, SITE, node, password, alone=alone)
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -119,10 +124,10 @@ class Broker:
 
 
 @contextlib.contextmanager
-def mosquitto(*, started: bool = True) -> Iterator[Broker]:
+def mosquitto(*, started: bool = True, hosts: tuple[str, ...] = ()) -> Iterator[Broker]:
     """A broker in a directory of its own."""
     with tempfile.TemporaryDirectory(prefix="bus") as directory:
-        broker = Broker(Path(directory))
+        broker = Broker(Path(directory), hosts)
         try:
             if started:
                 broker.start()

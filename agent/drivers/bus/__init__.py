@@ -93,6 +93,10 @@ class Bus:
         """Say that the uplink is down when `run` is cancelled next: the container ends, and forwarding with it."""
         self._outbox.leave()
 
+    def leave_with(self, facts: tuple[Publication, ...]) -> None:
+        """Take the full set of facts that is said when `run` is cancelled next, and not before."""
+        self._outbox.want(facts)
+
     async def announce(self, kind: str, document: Mapping[str, Any]) -> None:
         """Publish an event on `event/<kind>` for people; it is not retained, and lost without a connection.
 
