@@ -24,7 +24,8 @@ class Dhcp6Subnet:
 
     `pool`: first and last address to lease, None for none (stateless). `delegation`: the prefix that prefixes of
     `delegated_length` are taken from, None for none. `dns`, `search`: options 23 and 24 (RFC 3646). `number` is Kea's
-    subnet id: it stays, leases refer to it. `ddns`: the domain in which clients get names, empty for none. `index`: the device's ifindex, see `Dhcp4Subnet`.
+    subnet id: it stays, leases refer to it. `ddns`: the domain in which clients get names, empty for none.
+    `index`: the device's ifindex, see `Dhcp4Subnet`.
     """
 
     number: int

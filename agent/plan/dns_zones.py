@@ -12,6 +12,8 @@ from agent.desired.names import Record, ZoneTarget
 from agent.model import IPAddress, IPNetwork
 
 STATIC_TTL = 300
+# RFC 1918, 3927, 6598: addresses that nobody outside reaches.
+LOCAL4 = tuple(map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")))
 OCTET, NIBBLE = 8, 4
 # Nobody's client may call itself so: other machines look for such names by themselves and would trust it. A name that
 # is there without a DHCID record is never given to a client (RFC 4703 section 5.3).
@@ -39,7 +41,7 @@ def _pointer(network: IPNetwork, labels: int) -> str:
 def reverse(settings: Settings) -> Iterator[str]:
     """The reverse zones of what is internal: an address that the world knows has its name from its owner."""
     for network in settings.networks.values():
-        if network.ipv4 is not None and network.ipv4.network.is_private:
+        if network.ipv4 is not None and any(network.ipv4.network.subnet_of(local) for local in LOCAL4):
             yield from reverse_zones(network.ipv4.network)
     if not same_outside(settings):
         yield from reverse_zones(settings.site.prefix)

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 from agent.config.settings import Settings
 from agent.desired import Problem
 from agent.desired.names import Record, ZoneTarget
 from agent.model import Peer
+from agent.plan.dns_zones import LOCAL4
 from agent.plan.firewall_uplinks import UplinkView
 from agent.plan.global6 import Global6
 from agent.plan.networks import subnets6
-
-# RFC 1918, 3927, 6598: nobody outside reaches these. An uplink that has one is behind another NAT.
-UNREACHABLE = tuple(
-    map(IPv4Network, ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"))
-)
 
 
 def _joined(prefix: IPv6Network, address: IPv6Address) -> IPv6Address:
@@ -81,7 +77,8 @@ def plan_public(
         if name is None:
             continue
         for address in _addresses(settings, host, usable, peers, lent):
-            if isinstance(address, IPv4Address) and any(address in network for network in UNREACHABLE):
+            # An uplink that has such an address is behind another NAT.
+            if isinstance(address, IPv4Address) and any(address in network for network in LOCAL4):
                 message = f"{name} does not get {address}: nobody outside reaches it, another NAT is in between"
                 problems.append(Problem("dns/public", message, "ask the ISP for an address of its own"))
             else:

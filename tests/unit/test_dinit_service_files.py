@@ -12,7 +12,10 @@ from tests.lab.service_file import Service, ServiceFileError, load, parse
 from tests.lab.services_of import HELPERS, ROOT, service_files
 
 ROLES = ("ingress", "firewall")
-DAEMONS = {"ingress": {"dhcpcd", "pppd", "wireguard"}, "firewall": {"radvd", "kea-dhcp4", "kea-dhcp6", "mosquitto", "ulogd2"}}
+DAEMONS = {
+    "ingress": {"dhcpcd", "pppd", "wireguard"},
+    "firewall": {"radvd", "kea-dhcp4", "kea-dhcp6", "kea-dhcp-ddns", "named", "mosquitto", "ulogd2"},
+}
 
 
 def _services(role: str) -> dict[str, Service]:
@@ -64,7 +67,9 @@ def test_commands_name_no_path_that_the_image_does_not_have(role: str) -> None:
     for service in _services(role).values():
         for path in re.findall(r"(?<![\w/])/[\w./-]+", " ".join(service.command)):
             helper = path.removeprefix("/usr/lib/router/")
-            known = path.startswith(("/run/", "/var/lib/router", "/bin/sh", "/usr/bin/", "/usr/sbin/", "/dev/null"))
+            known = path.startswith(
+                ("/run/", "/var/lib/router", "/bin/sh", "/usr/bin/", "/usr/sbin/", "/dev/null", "/dev/stderr")
+            )
             assert known or helper in HELPERS, f"{service.name}: {path}"
 
 
