@@ -50,7 +50,7 @@ def lifetime(until: Deadline, limit: int, now: float) -> tuple[int, Deadline]:
     if until is None:
         return limit, None
     left = until - now - _AHEAD
-    step = next((step for step in _STEPS if step <= min(left, limit)), 0)
+    step = next((step for step in _STEPS if step < left and step <= limit), 0)
     return step, until - _AHEAD - step if step else None
 
 

@@ -85,8 +85,16 @@ ROWS = (
         "LAN lifetimes: preferred 2700 s, valid 5400 s at most",
         "holds for global prefixes only; the internal prefix never goes: 14400 and 86400 s spare hosts the churn",
     ),
-    Row("9096", "L-15/16", "lifetimes of global prefixes: never longer than what the ISP leaves, 2700 and 5400 s at most"),
-    Row("9096", "3.5", "a prefix that went is announced with lifetimes of 0 and its flags, also by an agent that restarts"),
+    Row(
+        "9096",
+        "L-15/16",
+        "lifetimes of global prefixes: never longer than what the ISP leaves, 2700 and 5400 s at most",
+    ),
+    Row(
+        "9096",
+        "3.5",
+        "a prefix that went is announced with lifetimes of 0 and its flags, also by an agent that restarts",
+    ),
     Row("9096", "WPD-9", "nothing is released on a restart, and the IAID stays"),
     Row("8415", "IA_NA", "addresses by DHCPv6, fixed ones for hosts of the configuration"),
     Row("8415", "IA_PD", "prefixes for routers downstream, with a route that lives as long as the lease"),
@@ -173,7 +181,9 @@ ROWS = (
     Row("5508", "REQ-4", "the packet inside of an error is translated, nothing internal shows"),
     Row("7857", "REQ-EIM", "mappings are independent of the protocol's other flows"),
     Row("8028", "egress", "with global addresses an uplink is chosen by the source"),
-    Row("8028", "deprecated", "the prefix of an uplink that is not used is deprecated, that of the one in use preferred"),
+    Row(
+        "8028", "deprecated", "the prefix of an uplink that is not used is deprecated, that of the one in use preferred"
+    ),
     Row("8106", "5.1", "RDNSS and DNSSL live three advertisement intervals"),
     Row("8319", "4", "the router lifetime is three advertisement intervals"),
     Row("4191", "DMZ", "an ingress takes route information from the firewall alone"),
@@ -182,6 +192,11 @@ ROWS = (
     Row("3442", "examples", "the option's bytes are those of the RFC's examples"),
     Row("3442", "option 121", "an ingress gets the way back, and no default route"),
     Row("4638", "MSS", "the MSS is clamped both ways, in both families"),
+    Row(
+        "4638",
+        "mtu 1500 with PPP-Max-Payload",
+        "where the ISP's access concentrator answers the tag, packets of 1500 bytes",
+    ),
     Row("4638", "mtu 1492 without PPP-Max-Payload", "without the tag the link has an MTU of 1492"),
     Row("4861", "6.2.5", "a final advertisement with lifetime 0 when the firewall stops"),
     Row("2136", "update", "a lease becomes a name in both directions, and a public name follows its uplinks"),

@@ -68,8 +68,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert found.path(found.bus.users_file) == Path("/abs/u")
 
 
-UNUSED = {
-}
+UNUSED: dict[tuple[str, ...], dict[str, str]] = {}
 
 
 @pytest.mark.parametrize("pattern", UNUSED)

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 import pytest
 
-from agent.drivers.memory import MemoryStore
-from agent.model import Delegation, Memory, Peer, Selection, Standing, UplinkIPv4, UplinkLink, Wish
+from agent.drivers.memory import MemoryStore, boottime
+from agent.model import Delegation, Held, Memory, Peer, Selection, Standing, UplinkIPv4, UplinkLink, Wish
 
 MEMORY = Memory(
     MappingProxyType({"kpn": 1, "odido": 2}),
@@ -32,6 +32,35 @@ PEERS = {
 def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     MemoryStore(tmp_path / "state", "home").save(MEMORY)
     assert MemoryStore(tmp_path / "state", "home").load() == MEMORY
+
+
+HELD = (
+    Held("home", IPv6Network("2001:db8:a::/64"), "kpn"),
+    Held("home", IPv6Network("2001:db8:b::/64"), "odido", boottime() + 500),
+)
+
+
+def test_withdrawn_prefixes_count_down_over_a_reboot(tmp_path: Path) -> None:
+    store, path = MemoryStore(tmp_path, "home"), tmp_path / "deprecated.json"
+    store.save(Memory(held=HELD))
+    assert MemoryStore(tmp_path, "home").load() == Memory(held=HELD)
+    written = path.read_text()
+    store.save(Memory(held=HELD))
+    assert path.read_text() == written, "not every second, though less is left"
+    path.write_text(json.dumps({**json.loads(written), "boot": "another"}))
+    current, withdrawn = store.load().held
+    assert current == HELD[0]
+    assert withdrawn.until is not None
+    assert 400 < withdrawn.until - boottime() <= 500
+    store.save(Memory())
+    assert store.load() == Memory()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"held": [{}], "boot": 1}', '{"boot": 1, "held": [{"prefix": "x"}]}'])
+def test_a_broken_list_of_withdrawn_prefixes_is_put_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / "deprecated.json").write_text(text)
+    assert MemoryStore(tmp_path, "home").load() == Memory()
+    assert (tmp_path / "deprecated.json.broken").read_text() == text
 
 
 def test_nothing_kept_is_no_error(tmp_path: Path) -> None:
