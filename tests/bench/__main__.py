@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, containers, health, packets, prefix, reload, rules, scale, uplinks
+from tests.bench import agent, clients, containers, health, packets, prefix, reload, rules, scale, uplinks
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -38,6 +38,10 @@ BOUNDS = {
     "ingress-killed": Bound("an ingress is gone: outage of a 1 ms train", worst=500),
     "broker-down": Bound("the same with a dead broker, and a lost link: outage beyond the event's own", worst=500),
     "false-alarms": Bound("a simulated day of 5 % random loss each way", worst=0),
+    "clients-1000": Bound("1,000 DHCPv4 clients on one network, 32 at a time: a renewal to its answer", p99=500),
+    "clients-1000-lost": Bound("leases and renewals of them without a right answer", worst=0),
+    "clients-1000-names": Bound("names or reverse names of them that are wrong two minutes later", worst=0),
+    "clients-1000-memory": Bound("resident memory of the agent, Kea's three servers and named with them", worst=250),
     "rules-5000": Bound("a packet under 5,000 rules over 20 zones against 20 rules, softirq CPU time", worst=1.1),
 }
 # One run may give several figures: names → what measures them.
@@ -59,6 +63,10 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("broker-down",), health.broker_down),
     (("false-alarms",), health.false_alarms),
     (("rules-5000",), rules.rules_5000),
+    (
+        ("clients-1000", "clients-1000-lost", "clients-1000-names", "clients-1000-memory"),
+        clients.clients_1000,
+    ),
     (
         ("compose-up", "containers-memory", "restart-ingress", "daemon-kill", "image-ingress", "image-firewall"),
         containers.containers,
