@@ -39,11 +39,14 @@ def _pointer(network: IPNetwork, labels: int) -> str:
 
 
 def reverse(settings: Settings) -> Iterator[str]:
-    """The reverse zones of what is internal: an address that the world knows has its name from its owner."""
+    """The reverse zones of what is internal: an address that the world knows has its name from its owner.
+
+    With docker hosts that is us, wherever the prefix is from: nobody else knows the names of containers.
+    """
     for network in settings.networks.values():
         if network.ipv4 is not None and any(network.ipv4.network.subnet_of(local) for local in LOCAL4):
             yield from reverse_zones(network.ipv4.network)
-    if not same_outside(settings):
+    if settings.docker_hosts or not same_outside(settings):
         yield from reverse_zones(settings.site.prefix)
 
 

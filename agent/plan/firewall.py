@@ -38,6 +38,7 @@ from agent.plan import (
 from agent.plan.addressing import addressing, internal_uses
 from agent.plan.broker import plan_broker
 from agent.plan.choice import Order, choices, orders
+from agent.plan.container_names import with_containers
 from agent.plan.dns import plan_dns
 from agent.plan.firewall_uplinks import UplinkView, views
 from agent.plan.interface import Role
@@ -257,7 +258,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
             *leases.problems(state),
             *exposure.problems(exposure.exposures(settings, state)),
         ),
-        names=Names(names.zones, public),
+        names=Names(with_containers(settings, state, names.zones), public),
         again_at=min(deadlines, default=None),
         watch=firewall_routes.watch(uplinks.values(), dmz),
     )
