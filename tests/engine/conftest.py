@@ -24,7 +24,7 @@ def engine() -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def built(engine: Engine) -> Engine:
     """The engine, with the images of this work tree in it."""
-    if engine.private and images.dinit_directory() is None:
-        pytest.skip("no dinit: DINIT_DIR names no directory with dinit/usr/sbin/dinit, and there is no registry")
+    if reason := images.missing(engine):
+        pytest.skip(reason)
     images.build(engine)
     return engine

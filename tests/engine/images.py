@@ -22,6 +22,13 @@ def dinit_directory() -> Path | None:
     return directory if (directory / "dinit/usr/sbin/dinit").exists() else None
 
 
+def missing(engine: Engine) -> str | None:
+    """Why the images cannot be built in an engine, None when they can."""
+    if engine.private and dinit_directory() is None:
+        return "no dinit: DINIT_DIR names no directory with dinit/usr/sbin/dinit, and there is no registry"
+    return None
+
+
 def revision() -> str:
     """The commit that the images are made of, `-dirty` when the work tree differs."""
     argv = ("git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12")

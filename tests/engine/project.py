@@ -16,7 +16,7 @@ STOP_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Project:
-    """Compose files of compose/, as one project; `profiles` switches services on."""
+    """Compose files of compose/ (or absolute paths), as one project; `profiles` switches services on."""
 
     engine: Engine
     files: tuple[str, ...] = IPOE
@@ -24,7 +24,7 @@ class Project:
 
     def command(self, *argv: str) -> tuple[str, ...]:
         """The arguments of `docker` for one compose command."""
-        files = [word for file in self.files for word in ("-f", f"{ROOT}/compose/{file}")]
+        files = [word for file in self.files for word in ("-f", str(ROOT / "compose" / file))]
         profiles = [word for profile in self.profiles for word in ("--profile", profile)]
         return ("compose", "--progress", "plain", *files, *profiles, *argv)
 

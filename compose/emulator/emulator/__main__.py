@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from emulator import client, delegation, internet, isp
+from emulator import client, delegation, hoster, internet, isp, machine
 
 ROLES = {
     "isp": isp.main,
     "internet": internet.main,
     "client": client.main,
+    "hoster": hoster.main,
+    "machine": machine.main,
     # Started by the roles above.
     "delegate": delegation.main,
     "echo": internet.serve,

@@ -75,7 +75,7 @@ class UdpServer(socketserver.ThreadingUDPServer):
 def serve() -> int:
     """Web page and echo services on every address."""
     servers: list[socketserver.BaseServer] = [
-        Web(("::", WEB_PORT), Page),
+        *(Web(("::", int(port)), Page) for port in listed("WEB_PORTS") or [str(WEB_PORT)]),
         TcpServer(("::", ECHO_PORT), TcpEcho),
         UdpServer(("::", ECHO_PORT), UdpEcho),
     ]

@@ -33,6 +33,8 @@ def main() -> int:
         links = [f"ppp{number}" for number in range(LINKS)]
         return supervise([_pppoe_server(line, four), delegate, _radvd(links, "")])
     addresses(line, listed("LINE"))
+    # Customers take each other, and all of the prefix they share, for neighbours: the ISP answers for what lies beyond.
+    Path("/proc/sys/net/ipv4/conf", line, "proxy_arp").write_text("1")
     commands = [_dhcp_server(line, four), delegate]
     if six:
         commands.append(_radvd([line], str(six.network)))
