@@ -91,7 +91,9 @@ def _certificates(directory: Path, address: str) -> Iterator[str]:
         return
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", TLS_DAYS, "-x509")
-    authority = ("-keyout", "bus_ca.key", "-out", "bus_ca.pem", "-subj", "/CN=backstage authority")
+    # RFC 5280 section 4.2.1.3: Python 3.13 and later refuse an authority that does not say what its key is for.
+    signs = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    authority = ("-keyout", "bus_ca.key", "-out", "bus_ca.pem", "-subj", "/CN=backstage authority", *signs)
     signed = ("-CA", "bus_ca.pem", "-CAkey", "bus_ca.key", "-addext", f"subjectAltName=IP:{address}")
     leaf = ("-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "bus_key.pem", "-out", "bus_cert.pem")
     for argv in ((*curve, *authority), (*curve, *signed, *leaf, "-subj", "/CN=backstage broker")):

@@ -20,6 +20,8 @@ PROJECTS = {
     "kpn-demo": ("kpn-demo.yaml",),
     "dual-uplink": ("kpn-demo.yaml", "dual-uplink.yaml"),
     "home": ("home.yaml",),
+    "hoster": ("hoster.yaml",),
+    "hoster-demo": ("hoster.yaml", "hoster-demo.yaml"),
 }
 
 

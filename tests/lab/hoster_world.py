@@ -118,6 +118,7 @@ class HosterWorld(Lab):
         """The broker's certificate, which is its own authority."""
         argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         argv += ["-days", "2", "-subj", "/CN=broker", "-addext", "subjectAltName=IP:10.98.0.1"]
+        argv += ["-addext", "keyUsage=critical,keyCertSign,digitalSignature"]
         subprocess.run(
             [*argv, "-keyout", directory / "key", "-out", directory / "cert"], check=True, capture_output=True
         )

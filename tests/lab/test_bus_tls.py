@@ -28,7 +28,8 @@ def make_certificate(directory: Path, name: str, address: str) -> BrokerTls:
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     subject = ["-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=IP:{address}"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate, *subject], check=True, capture_output=True)
+    usage = ["-addext", "keyUsage=critical,keyCertSign,digitalSignature"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate, *subject, *usage], check=True, capture_output=True)
     key.chmod(0o600)
     return BrokerTls(str(certificate), str(key))
 
