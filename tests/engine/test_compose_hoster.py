@@ -59,7 +59,7 @@ def test_machines_use_ipv4_by_nat(demo: Project) -> None:
 
 
 def strange_frames(demo: Project) -> str:
-    """What the provider's filter says of frames from other MAC addresses; the engine's own bridge sends some at first."""
+    """What the provider counted from other MAC addresses; the engine's own bridge sends some at first."""
     rules = demo.run("provider", "nft", "list", "table", "netdev", "hoster")
     return next(line.strip() for line in rules.splitlines() if "counter" in line)
 
