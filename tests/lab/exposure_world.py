@@ -25,11 +25,11 @@ ENVIRONMENT = {
 
 
 class ExposureWorld(HosterWorld):
-    """`engines` and `agents` by VM. Rules that open a container by themselves are not in this configuration."""
+    """`engines` and `agents` by VM. No rule opens a container here, and the lan may ask for names."""
 
     def __init__(self) -> None:
         text = "".join(line for line in CONFIG.read_text().splitlines(keepends=True) if "to: web" not in line)
-        super().__init__(text)
+        super().__init__(text + "  - { from: lan, to: firewall, udp: 53, action: accept }\n")
         self.engines: dict[str, RecordedEngine] = {}
         self.agents: dict[str, subprocess.Popen[Any]] = {}
 
@@ -108,6 +108,11 @@ class ExposureWorld(HosterWorld):
         found = next(entry["set"] for entry in json.loads(text)["nftables"] if "set" in entry)
         values = [e["elem"]["val"] if "elem" in e else e for e in found.get("elem", [])]
         return {" ".join(map(str, value["concat"])) for value in values}
+
+    def named(self, name: str, kind: str = "AAAA") -> list[str]:
+        """What the firewall's DNS says to a machine on the lan."""
+        argv = ["dig", "+short", "+tries=1", "+time=2", "@10.10.10.2", *(["-x"] if kind == "PTR" else []), name]
+        return self.nodes["vm2"].run([*argv, *([] if kind == "PTR" else [kind])], check=False).stdout.split()
 
     def until_open(self, container: str, port: int, timeout: float = 20.0) -> None:
         """Until a connection from outside arrives."""

@@ -57,6 +57,18 @@ def test_a_container_opens_its_ports_and_closes_them(world: ExposureWorld) -> No
     assert "it is on no network" in "".join(world.refusals())
 
 
+def test_containers_have_names_as_they_come_and_go(world: ExposureWorld) -> None:
+    world.engines["vm1"].step("more")
+    wait_for(lambda: world.named("plain.vm1.rack.example") == ["2001:db8:77:1:21:ffff:0:2"], 30, world.said)
+    assert world.named("web.vm1.rack.example") == [address("web")]
+    assert world.named("host-s-own.vm1.rack.example") == []
+    assert world.named("2001:db8:77:1:21:ffff:0:2", "PTR") == ["plain.vm1.rack.example."]
+    assert world.named(address("web"), "PTR") == ["web.rack.example."], "the configuration's name"
+    world.engines["vm1"].step("web killed")
+    wait_for(lambda: not world.named("web.vm1.rack.example"), 30, world.said)
+    assert world.named("db.vm1.rack.example") == [address("db")]
+
+
 def test_what_is_asked_beyond_the_allowance_is_refused_and_shown(world: ExposureWorld) -> None:
     world.engines["vm1"].step("more")
     world.until_open("db", 80)
