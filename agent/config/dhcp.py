@@ -98,6 +98,9 @@ class Dhcp6(Noun):
     pool: Suffixes | None = Field(
         default=None, description="low 64 bits of the addresses to lease (stateful); default: `::1:0-::1:ffff`"
     )
+    slaac: bool = Field(
+        default=True, description="hosts may make themselves addresses too; `false`: by DHCPv6 alone (stateful)"
+    )
     lease: Duration = Field(default=DEFAULT_LEASE, description="lifetime of addresses and delegated prefixes")
     delegate: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="length of the prefixes delegated downstream, like 60"

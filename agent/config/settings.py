@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, IPv6Interface, IPv6Network
 from pathlib import Path
 from typing import Literal
@@ -51,6 +52,8 @@ class Settings(BaseSettings):
     log: Log = Field(default=Log.model_construct(level="info", format="auto"), description="logging of the agents")
 
     _base_dir: Path = PrivateAttr(default=Path())
+    # What follows from the settings and is asked for often, where there are thousands.
+    _machines: dict[str, plan6.Machine | None] = PrivateAttr(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -122,7 +125,7 @@ class Settings(BaseSettings):
         """The part of `site.prefix` that a network's routers downstream are delegated from; None where none are."""
         return self.delegation_pools.get(name)
 
-    @property
+    @cached_property
     def delegation_pools(self) -> Mapping[str, IPv6Network]:
         """Network → that part, of each network with `dhcp6.delegate`: no network, VM or uplink has an address there.
 
@@ -197,11 +200,14 @@ class Settings(BaseSettings):
 
         By `prefix` as written, else by `index`: /76s of its network's /64 or of a /64 `site.prefix`, else /64s.
         """
-        host = self.docker_hosts[name]
-        prefix = host.prefix
-        if prefix is None and host.index is not None:
-            prefix = plan6.machine_prefix(self.site.prefix, self.docker_base(host.network), host.index)
-        return None if prefix is None else plan6.Machine(prefix, host.containers or plan6.containers(prefix))
+        if name not in self._machines:
+            host = self.docker_hosts[name]
+            prefix = host.prefix
+            if prefix is None and host.index is not None:
+                prefix = plan6.machine_prefix(self.site.prefix, self.docker_base(host.network), host.index)
+            found = None if prefix is None else plan6.Machine(prefix, host.containers or plan6.containers(prefix))
+            self._machines[name] = found
+        return self._machines[name]
 
     def docker_prefix(self, name: str) -> IPv6Network | None:
         """A docker host's prefix, by default a /76: group 5 is index << 4."""

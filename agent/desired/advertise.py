@@ -31,7 +31,7 @@ class RadvdInterface:
 
     `routes`: route information (RFC 4191). `dns`, `search`: RDNSS and DNSSL (RFC 8106). `source`: the link-local
     address to speak from, None for the kernel's choice. `managed`, `other`: the M and O flags: DHCPv6 has addresses, or
-    other things only.
+    other things only. `autonomous`: the A flag, hosts make themselves addresses.
     """
 
     device: str
@@ -44,6 +44,7 @@ class RadvdInterface:
     source: IPv6Address | None = None
     managed: bool = False
     other: bool = False
+    autonomous: bool = True
 
 
 @dataclass(frozen=True, slots=True)

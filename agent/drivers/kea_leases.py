@@ -25,6 +25,8 @@ from agent.events import Served
 from agent.model import Binding, Delegated
 
 EVERY = 0.5
+# Seconds that the hook may take to say who holds a prefix.
+PATIENCE = 10.0
 INFINITE = 0xFFFFFFFF  # RFC 2131 section 3.3, RFC 8415 section 7.7
 # Less free space than this, and the next lease may be lost.
 LEAST_BYTES = 1 << 20
@@ -192,6 +194,7 @@ class KeaLeases:
         self._routers: dict[str, tuple[str, IPv6Address]] = {}
         self._held: tuple[HeldLease, ...] = ()
         self._ends: float | None = None
+        self._unknown: dict[str, float] = {}
         self._said = Served()
 
     def held(self) -> tuple[HeldLease, ...]:
@@ -204,7 +207,7 @@ class KeaLeases:
         now = self._clock()
         changed = [file.read() for file in self._files]
         changed.append(self._read_routers())
-        errors = (*self._full(), *(error for file in self._files for error in file.errors))
+        errors = (*self._full(), *(error for file in self._files for error in file.errors), *self._unreached(now))
         ended = self._ends is not None and self._ends <= now
         if any(changed) or ended or errors != self._said.errors:
             alive = [
@@ -258,6 +261,15 @@ class KeaLeases:
         changed = found != self._routers
         self._routers = found
         return changed
+
+    def _unreached(self, now: float) -> Iterator[tuple[str, str]]:
+        """The hook is told of a lease a moment after it is written; one that it never knew was asked for by a relay."""
+        unknown = {str(lease.prefix) for lease in self._said.delegated if lease.router is None}
+        self._unknown = {prefix: self._unknown.get(prefix, now) for prefix in unknown}
+        for prefix, since in sorted(self._unknown.items()):
+            if now - since > PATIENCE:
+                message = f"{prefix} is delegated, and nobody knows by which address its router is reached"
+                yield message, "connect that router to the network itself, without a relay, and restart it"
 
     def _full(self) -> Iterator[tuple[str, str]]:
         try:

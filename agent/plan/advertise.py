@@ -134,6 +134,7 @@ def radvd(  # noqa: PLR0917 - what advertisements depend on
                 mtu=_mtu(settings, orders[name], link),
                 managed=network.dhcp6.mode == "stateful",
                 other=network.dhcp6.mode != "none",
+                autonomous=network.dhcp6.slaac,
             )
             interfaces.append(advertised)
     return Advertised(RadvdConfig(tuple(interfaces)), min(moments, default=None))

@@ -31,7 +31,7 @@ def _interface(interface: RadvdInterface) -> list[str]:
         lines += [
             f"    prefix {prefix.prefix} {{",
             "        AdvOnLink on;",
-            "        AdvAutonomous on;",
+            f"        AdvAutonomous {'on' if interface.autonomous else 'off'};",
             f"        AdvPreferredLifetime {prefix.preferred};",
             f"        AdvValidLifetime {prefix.valid};",
             "    };",

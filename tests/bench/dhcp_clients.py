@@ -32,7 +32,7 @@ def name(number: int) -> str:
 
 def checksum(data: bytes) -> int:
     """RFC 1071."""
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -78,7 +78,7 @@ def everyone(
     first: Callable[[int], bytes],
     then: Callable[[int, int, bytes, bytes], bytes | None],
 ) -> tuple[dict[int, float], list[int]]:
-    """Each client sends its first frame, then what `then` says to an answer, until that is None. Seconds, who is lost."""
+    """Each client sends its first frame, then what `then` says to an answer, until that is None."""
     waiting: dict[int, tuple[float, float, int, bytes]] = {}
     took: dict[int, float] = {}
     lost: list[int] = []

@@ -112,6 +112,7 @@ def test_the_way_to_a_delegated_prefix_is_by_its_router() -> None:
         ("delegate: 60, delegate_from: 'fd00:9::/56'", "delegate_from", "is not a part of", "a part of"),
         ("delegate: 60, delegate_from: 'fd00:1:2::/56'", "delegate_from", "of network `home`", "nothing else uses"),
         ("delegate: 60, delegate_from: 'fd00:1:2:f000::/62'", "delegate_from", "does not do for", "/49 to /60"),
+        ("mode: stateless, slaac: false", "slaac", "no IPv6 address", "mode: stateful"),
         ("mode: stateful, lease: 0s", "lease", "no client can hold", "12h"),
     ],
 )

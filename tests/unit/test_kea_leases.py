@@ -185,6 +185,9 @@ def test_the_hook_keeps_by_which_address_a_prefix_is_reached(kea: Kea) -> None:
     assert kea.leases.look().delegated[0] == Delegated(first.prefix)
     run_hook(kea.directory, "leases6_committed", **told | {"QUERY6_REMOTE_ADDR": "2001:db8::1"})
     assert kea.leases.look().delegated[0].router is None, "a relay's"
+    assert kea.errors() == []
+    kea.now += 11
+    assert any("fd00:1::/60 is delegated, and nobody knows" in error for error in kea.errors())
 
 
 def test_leases_as_a_document_and_a_table(kea: Kea) -> None:

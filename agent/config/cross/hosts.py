@@ -86,6 +86,8 @@ def _reserved(address: IPv4Address, firewall: IPv4Address, ends: tuple[IPv4Addre
 
 
 def _suffix(settings: Settings, path: KeyPath, host: Host) -> Iterator[Complaint]:
+    if host.duid is not None and (host.suffix is None or host.network is None):
+        yield Complaint((*path, "duid"), "DHCPv6 has no address for it", "add `network` and `suffix`, or delete `duid`")
     if host.suffix is None:
         return
     at, bits = (*path, "suffix"), plan6.SUFFIX_BITS
