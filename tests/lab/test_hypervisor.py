@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from scapy.layers.inet6 import UDP, IPv6
+from scapy.layers.inet import UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
 from agent.cli import main
