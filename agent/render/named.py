@@ -10,6 +10,7 @@ from agent.desired.dns import KEY_FILE, KEY_NAME, NamedConfig, Upstream
 
 # Where the images (Debian's ca-certificates) keep the certificate authorities.
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+TRUST_ANCHORS = "/etc/bind/bind.keys"
 # Served here as empty, so that no question about them leaves: RFC 6303 and 7793 (AS112), RFC 6761, 6762, 7686, 8375.
 # named has them built in, but not where it only forwards.
 EMPTY_ZONES = (
@@ -82,6 +83,8 @@ def _options(config: NamedConfig) -> list[str]:
         "    notify no;",
         *_forwarding(config),
         "    dnssec-validation auto;",
+        # The root's key is built in. A file here replaces it, as an emulated internet must; 9.18 looks there by itself.
+        f'    bindkeys-file "{TRUST_ANCHORS}";',
         f"    deny-answer-addresses {_list(config.private)} except-from {_list(own)};",
         "    empty-zones-enable no;",
         "    minimal-responses yes;",
@@ -130,7 +133,7 @@ def render_named(config: NamedConfig) -> ConfigFile:
         "    category default { lines; };",
         "    category zoneload { faults; };",
         # Not by `querylog`, which named heeds when it starts and never again.
-        f"    category queries {{ {'lines' if config.log else 'null'}; }};",
+        *(f"    category {name} {{ {'lines' if config.log else 'null'}; }};" for name in ("queries", "query-errors")),
         # Other people's servers, and each update that went well: D2 and the agent say what did not.
         *(f"    category {name} {{ null; }};" for name in ("lame-servers", "edns-disabled", "update", "xfer-out")),
         "};",
