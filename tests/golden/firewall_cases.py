@@ -11,6 +11,8 @@ from types import MappingProxyType
 
 from agent.config import Settings, load
 from agent.model import (
+    Binding,
+    Delegated,
     Delegation,
     FamilyHealth,
     Link,
@@ -32,6 +34,7 @@ FLAT = ROOT / "tests" / "golden" / "flat.yaml"
 OFFICE = ROOT / "tests" / "golden" / "office.yaml"
 LAB = ROOT / "tests" / "lab" / "router.yaml"
 NOW = 100.0
+DOWNSTREAM = IPv6Network("fd42:1000:2000:ff10::/60")
 TRUNK = Link(2, "eth1", mac="f0:00:00:00:02:04", permanent_mac="f0:00:00:00:02:04", up=True, carrier=True)
 
 
@@ -114,6 +117,8 @@ class Case:
     links: dict[int, Link]
     peers: dict[str, Peer]
     lists: Mapping[str, ListContent] = field(default_factory=dict)
+    bindings: tuple[Binding, ...] = ()
+    delegated: tuple[Delegated, ...] = ()
 
     @property
     def settings(self) -> Settings:
@@ -124,7 +129,12 @@ class Case:
     def state(self) -> State:
         """The state."""
         return State(
-            synced=True, links=MappingProxyType(self.links), peers=MappingProxyType(self.peers), lists=self.lists
+            synced=True,
+            links=MappingProxyType(self.links),
+            peers=MappingProxyType(self.peers),
+            lists=self.lists,
+            bindings=self.bindings,
+            delegated=self.delegated,
         )
 
 
@@ -158,6 +168,11 @@ def cases() -> dict[str, Case]:
                 "blocked": ListContent((ip_network("192.0.2.66"), ip_network("2001:db8:bad::/48"))),
                 "updates": ListContent((ip_network("203.0.113.80"),), "security.example.org does not resolve"),
             },
+            bindings=(
+                Binding(IPv4Address("10.20.8.200"), "02:00:00:00:08:01", "bench.office.example"),
+                Binding(DOWNSTREAM, "02:00:00:00:08:02", duid="00:03:00:01:02:00:00:00:08:02"),
+            ),
+            delegated=(Delegated(DOWNSTREAM, IPv6Address("fe80::8:2")),),
         ),
         "hoster": Case(HOSTER, links("dmz", "vms", "lan"), {"hetzner": hetzner()}),
     }

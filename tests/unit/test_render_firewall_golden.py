@@ -13,6 +13,7 @@ import pytest
 from agent.desired import Plan, Ruleset
 from agent.desired.advertise import RadvdConfig
 from agent.desired.dhcp4 import KeaDhcp4Config
+from agent.desired.dhcp6 import KeaDhcp6Config
 from agent.plan.firewall import plan_firewall
 from agent.render import render_file, render_ruleset
 from tests.golden.firewall_cases import NOW, Case, cases
@@ -48,7 +49,7 @@ def told(plan: Plan) -> str:
 def generated(case: Case) -> dict[str, str]:
     """File name → text."""
     plan = plan_firewall(case.settings, case.state, NOW)
-    documents = [render_file(d) for d in plan.files if isinstance(d, RadvdConfig | KeaDhcp4Config)]
+    documents = [render_file(d) for d in plan.files if isinstance(d, RadvdConfig | KeaDhcp4Config | KeaDhcp6Config)]
     files = {document.path: document.text for document in documents}
     return {"router.nft": script(render_ruleset(plan.nft)), "plan.txt": told(plan), **files}
 
