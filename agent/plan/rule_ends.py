@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 
 from agent.config.address_list import literal
@@ -11,6 +12,7 @@ from agent.config.settings import ANY, FIREWALL, INTERNET, Settings
 from agent.model import Family, IPNetwork
 from agent.plan.addressing import addressing
 from agent.plan.networks import subnets6
+from agent.plan.same import Same
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class _Zone:
 def joined(networks: Iterable[IPNetwork]) -> tuple[IPNetwork, ...]:
     """Networks sorted, overlapping and touching ones made one: nft takes no overlap in a set."""
     given = tuple(networks)
+    if len(given) == 1:
+        return given
     found4 = collapse_addresses(network for network in given if isinstance(network, IPv4Network))
     found6 = collapse_addresses(network for network in given if isinstance(network, IPv6Network))
     return (*found4, *found6)
@@ -108,9 +112,10 @@ def _machine(settings: Settings, word: str) -> tuple[str, str, tuple[IPNetwork, 
     if word in settings.docker_hosts:
         prefix, docker = settings.docker_prefix(word), settings.docker_hosts[word]
         return docker.network, docker.mac, (prefix,) if prefix else ()
-    found = (settings.host_address4(word), settings.host_address6(word))
-    addresses = tuple(ip_network(address) for address in found if address is not None)
-    return settings.host_network(word), settings.hosts[word].mac or "", addresses
+    four, six = settings.host_address4(word), settings.host_address6(word)
+    addresses: list[IPNetwork] = [IPv4Network(int(four))] if four is not None else []
+    addresses += [IPv6Network(int(six))] if six is not None else []
+    return settings.host_network(word), settings.hosts[word].mac or "", tuple(addresses)
 
 
 def _suffix(settings: Settings, word: str) -> tuple[IPNetwork, ...]:
@@ -155,5 +160,10 @@ def _zones_of_list(settings: Settings, name: str) -> dict[str, tuple[Family, ...
 
 def listed(settings: Settings) -> tuple[str, ...]:
     """The lists that rules name, in the order of the configuration."""
-    used = {word for rule in settings.rules for word in (*rule.from_, *rule.to)}
-    return tuple(name for name in settings.lists if name in used)
+    return _listed(Same(settings))
+
+
+@lru_cache(maxsize=4)
+def _listed(same: Same[Settings]) -> tuple[str, ...]:
+    used = {word for rule in same.value.rules for word in (*rule.from_, *rule.to)}
+    return tuple(name for name in same.value.lists if name in used)

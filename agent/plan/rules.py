@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import lru_cache
 from ipaddress import IPv6Network
 
 from agent.config.rule import Rule
@@ -16,6 +17,7 @@ from agent.plan.forwards import accepted
 from agent.plan.rule_counts import counted
 from agent.plan.rule_ends import listed, zones
 from agent.plan.rule_matches import matches
+from agent.plan.same import Same
 from agent.plan.window import window
 
 UNIQUE_LOCAL = IPv6Network("fc00::/7")  # RFC 4193
@@ -25,6 +27,12 @@ NO_TRANSIT = Zone(name="_", device="-")
 
 def pairs(settings: Settings, utc_offset: int = 0) -> tuple[ZonePair, ...]:
     """The rules of each pair of zones that has any, in their order, and its policy."""
+    return _pairs(Same(settings), utc_offset)
+
+
+@lru_cache(maxsize=4)
+def _pairs(same: Same[Settings], utc_offset: int) -> tuple[ZonePair, ...]:
+    settings = same.value
     found: dict[tuple[str, str], list[FilterRule]] = {}
     for number, rule in enumerate(settings.rules, 1):
         for pair, alternatives in matches(settings, rule).items():

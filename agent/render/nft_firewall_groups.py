@@ -18,6 +18,8 @@ from agent.render.nft_text import braced, quoted
 
 # Fewer lines of nft are cheaper, and better to read, one by one.
 LEAST = 8
+# A look-up of so many values stays by itself among rules that are divided (`nft_firewall_split`).
+LARGE = 256
 # A rule with more values than this stands for itself: a wide range of ports, many addresses to many.
 MOST = 64
 
@@ -89,17 +91,32 @@ def _size(match: Match) -> int:
     return max(len(match.sources), 1) * max(len(match.destinations), 1) * ports
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Neighbouring rules, and the look-ups that some of them became; `others` are those that did not."""
+
+    rules: tuple[FilterRule, ...]
+    lookups: tuple[Lookup, ...] = ()
+    others: tuple[FilterRule, ...] = ()
+
+    @property
+    def large(self) -> bool:
+        """Whether it is better as a look-up than divided with its neighbours."""
+        return sum(len(lookup.entries) for lookup in self.lookups) >= LARGE
+
+
 class _Run:
     """Neighbouring rules that may become look-ups, and those between them that may not."""
 
     def __init__(self) -> None:
         self.rules: list[FilterRule] = []
+        self.actions: set[Action] = set()
         self.others: list[FilterRule] = []
         self.lookups: dict[Fields, Lookup] = {}
 
     def takes(self, rule: FilterRule) -> bool:
         """Whether the rule may join: its place among those here must mean nothing."""
-        if all(other.action == rule.action for other in self.rules):
+        if self.actions <= {rule.action}:
             return True
         shapes = {*self.lookups, *(_fields(match) or () for match in rule.matches)}
         return not self.others and _keyable(rule) and _disjoint(shapes)
@@ -107,6 +124,7 @@ class _Run:
     def add(self, rule: FilterRule) -> None:
         """Put it in; of equal keys the first stays."""
         self.rules.append(rule)
+        self.actions.add(rule.action)
         if not _keyable(rule):
             self.others.append(rule)
             return
@@ -116,13 +134,11 @@ class _Run:
             for key in _keys(match):
                 lookup.entries.setdefault(key, (rule.counter, rule.action))
 
-    def done(self) -> Iterator[FilterRule | Lookup]:
-        """What it became."""
-        if sum(len(rule.matches) for rule in self.rules if _keyable(rule)) < LEAST:
-            yield from self.rules
-        else:
-            yield from self.lookups.values()
-            yield from self.others
+    def done(self) -> Iterator[Group]:
+        """What it became, if it has any rule."""
+        if self.rules:
+            few = sum(len(rule.matches) for rule in self.rules if _keyable(rule)) < LEAST
+            yield Group(tuple(self.rules), () if few else tuple(self.lookups.values()), tuple(self.others))
 
 
 def _disjoint(shapes: set[Fields]) -> bool:
@@ -137,12 +153,19 @@ def _keyable(rule: FilterRule) -> bool:
 
 def grouped(rules: tuple[FilterRule, ...]) -> Iterator[FilterRule | Lookup]:
     """The rules of a pair of zones, in an order that gives every packet the verdict of its first match."""
+    for group in groups(rules):
+        yield from group.lookups
+        yield from group.others if group.lookups else group.rules
+
+
+def groups(rules: tuple[FilterRule, ...]) -> Iterator[Group]:
+    """The same, with the rules that each look-up was made of."""
     run = _Run()
     for rule in rules:
         if rule.log or rule.limit is not None or rule.window is not None:
             yield from run.done()
             run = _Run()
-            yield rule
+            yield Group((rule,))
             continue
         if not run.takes(rule):
             yield from run.done()

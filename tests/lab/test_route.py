@@ -210,8 +210,8 @@ def test_the_socket_is_opened_anew_after_an_error(ns: Namespace) -> None:
         state = await fresh()
         route = Route(ip_network("10.3.0.0/16"), index(state), ip_address("192.0.2.1"))
         await driver.add(Wanted(routes=frozenset({route})), state)
-        assert driver._requests._socket is not None
-        driver._requests._socket.socket.detach()  # the descriptor is lost under us
+        assert driver._requests._raw is not None
+        driver._requests._raw.detach()  # the descriptor is lost under us
         with pytest.raises(OSError, match="Bad file descriptor"):
             await driver.remove(Wanted(), await fresh())
         await driver.remove(Wanted(), await fresh())

@@ -9,7 +9,9 @@ no longer wanted stays, since nothing tells it from a foreign one; wanted ones a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal, TypeAlias, TypeVar
 
 from agent.desired import Problem, WantedLink
 from agent.drivers.route import message
@@ -19,6 +21,10 @@ from agent.drivers.route.request import Request, Requests, RouteError
 from agent.drivers.route.wanted import Wanted
 from agent.model import LINK_OURS, Link, State
 
+W = TypeVar("W")
+T = TypeVar("T")
+Kind: TypeAlias = Literal["routes", "addresses", "neighbours"]
+
 
 class RouteDriver:
     """One request socket for all of it. `add` first, `remove` when the new way is in use."""
@@ -26,6 +32,9 @@ class RouteDriver:
     def __init__(self) -> None:
         self._requests = Requests()
         self._lock = asyncio.Lock()
+        # What was wanted and what there was when the two were found to agree, by kind: with thousands of each,
+        # comparing them again at every event would take most of it.
+        self._agreed: dict[tuple[Kind, str], tuple[object, object]] = {}
 
     async def add(self, wanted: Wanted, state: State) -> None:
         """Add and replace what is wanted and not there; a changed route is replaced, with no moment without one.
@@ -34,7 +43,8 @@ class RouteDriver:
             RouteError: what could not be done, after everything else was.
             OSError: the socket failed; the next call opens it anew.
         """
-        steps = compare.route_steps(wanted.routes, state)
+        differ = partial(self._differ, wanted, state)
+        steps = differ("routes", compare.route_steps)
         problems = [
             Problem(
                 "route",
@@ -45,15 +55,14 @@ class RouteDriver:
             for step in steps
             if step.foreign is not None
         ]
+        addresses = differ("addresses", compare.addresses_to_add)
+        neighbours = differ("neighbours", compare.neighbours_to_put)
         requests = [*self._links(wanted, state, problems)]
         requests += [
             message.address(a.index, a.ip, _name(state, a.index), CREATE, nodad=a.nodad, alone=a.alone)
-            for a in compare.addresses_to_add(wanted.addresses, state)
+            for a in addresses
         ]
-        requests += [
-            message.neighbour(n, _name(state, n.index), REPLACE)
-            for n in compare.neighbours_to_put(wanted.neighbours, state)
-        ]
+        requests += [message.neighbour(n, _name(state, n.index), REPLACE) for n in neighbours]
         requests += [
             message.route(step.route, REPLACE if step.mode == "replace" else CREATE)
             for step in steps
@@ -68,22 +77,36 @@ class RouteDriver:
         Raises:
             RouteError, OSError: as for `add`.
         """
+        differ = partial(self._differ, wanted, state)
+        routes = differ("routes", compare.routes_to_remove)
+        neighbours = differ("neighbours", compare.neighbours_to_remove)
+        addresses = differ("addresses", compare.addresses_to_remove)
         requests = [message.rule(rule, DELETE) for rule in compare.rules_to_remove(wanted.rules, state)]
-        requests += [message.route(route, DELETE) for route in compare.routes_to_remove(wanted.routes, state)]
-        requests += [
-            message.neighbour(n, _name(state, n.index), DELETE)
-            for n in compare.neighbours_to_remove(wanted.neighbours, state)
-        ]
-        requests += [
-            message.address(a.index, a.ip, _name(state, a.index), DELETE)
-            for a in compare.addresses_to_remove(wanted.addresses, state)
-        ]
+        requests += [message.route(route, DELETE) for route in routes]
+        requests += [message.neighbour(n, _name(state, n.index), DELETE) for n in neighbours]
+        requests += [message.address(a.index, a.ip, _name(state, a.index), DELETE) for a in addresses]
         requests += [message.link_gone(link.index, link.name) for link in compare.links_to_remove(wanted.links, state)]
         await self._carry_out(requests, [])
 
     async def aclose(self) -> None:
         """Close the socket. What was applied stays."""
         self._requests.close()
+
+    def _differ(
+        self, wanted: Wanted, state: State, kind: Kind, find: Callable[[frozenset[W], State], list[T]]
+    ) -> list[T]:
+        """What `find` says differs; nothing where both are as they were when they agreed."""
+        shall: frozenset[W] = getattr(wanted, kind)
+        there = getattr(state, kind)
+        known = self._agreed.get((kind, find.__name__))
+        if known is not None and known[1] is there and known[0] == shall:
+            return []
+        found = find(shall, state)
+        if found:
+            self._agreed.pop((kind, find.__name__), None)
+        else:
+            self._agreed[kind, find.__name__] = (shall, there)
+        return found
 
     async def _carry_out(self, requests: list[Request], problems: list[Problem]) -> None:
         if requests:

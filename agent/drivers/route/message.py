@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from functools import partial
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, rtnl
 from pyroute2.netlink.rtnl.fibmsg import fibmsg
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from agent.desired import WantedLink
+from agent.drivers.route.layout import (
+    IFA_ADDRESS,
+    IFA_FLAGS,
+    IFA_LOCAL,
+    IFA_PROTO,
+    IFADDR,
+    NDA_DST,
+    NDA_LLADDR,
+    NDA_PROTOCOL,
+    NDMSG,
+    NEXTHOP_VIA,
+    RTA_DST,
+    RTA_GATEWAY,
+    RTA_OIF,
+    RTA_PREFSRC,
+    RTA_PRIORITY,
+    RTA_TABLE,
+    RTA_VIA,
+    RTMSG,
+    attribute,
+    number,
+)
 from agent.drivers.route.request import ALREADY, GONE, Request
 from agent.model import LINK_OURS, PROTOCOL_OURS, SCOPE_LINK, IPInterface, Neighbour, PolicyRule, Route
 
@@ -33,38 +53,43 @@ IFF_UP: Final = 1
 def route(value: Route, flags: int) -> Request:
     """Add, replace or (flags 0) delete a route; a deletion names everything that the kernel compares."""
     deletes = flags == DELETE
-    family = AF_INET if value.destination.version == 4 else AF_INET6  # noqa: PLR2004
+    destination = value.destination
+    family = AF_INET if destination.version == 4 else AF_INET6  # noqa: PLR2004
     unicast = value.kind == "unicast"
-    message = _new(rtmsg)
-    message["family"] = family
-    message["dst_len"] = value.destination.prefixlen
-    message["table"] = value.table if value.table < 256 else 0  # noqa: PLR2004 - the attribute has the whole number
-    message["proto"] = PROTOCOL_OURS
-    message["type"] = KINDS[value.kind]
-    message["flags"] = ONLINK if value.onlink and not deletes else 0
-    if deletes:
-        message["scope"] = SCOPE_ANY
-    else:
-        message["scope"] = SCOPE_LINK if family == AF_INET and unicast and value.gateway is None else 0
-    attributes: list[list[Any]] = [["RTA_TABLE", value.table], ["RTA_PRIORITY", value.metric]]
-    if value.destination.prefixlen:
-        attributes.append(["RTA_DST", str(value.destination.network_address)])
+    near = family == AF_INET and unicast and value.gateway is None
+    scope = SCOPE_ANY if deletes else SCOPE_LINK if near else 0
+    head = RTMSG.pack(
+        family,
+        destination.prefixlen,
+        0,
+        0,
+        value.table if value.table < 256 else 0,  # noqa: PLR2004 - the attribute has the whole number
+        PROTOCOL_OURS,
+        scope,
+        KINDS[value.kind],
+        ONLINK if value.onlink and not deletes else 0,
+    )
+    parts = [head, number(RTA_TABLE, value.table), number(RTA_PRIORITY, value.metric)]
+    if destination.prefixlen:
+        parts.append(attribute(RTA_DST, destination.network_address.packed))
     if value.index is not None:
-        attributes.append(["RTA_OIF", value.index])
+        parts.append(number(RTA_OIF, value.index))
     elif deletes and family == AF_INET6 and not unicast:
-        attributes.append(["RTA_OIF", LOOPBACK])  # the kernel does not compare the type, but these are on lo
+        parts.append(number(RTA_OIF, LOOPBACK))  # the kernel does not compare the type, but these are on lo
     if value.gateway is not None:
-        if value.gateway.version == value.destination.version:
-            attributes.append(["RTA_GATEWAY", str(value.gateway)])
+        if value.gateway.version == destination.version:
+            parts.append(attribute(RTA_GATEWAY, value.gateway.packed))
         else:
-            attributes.append(["RTA_VIA", {"family": AF_INET6, "addr": str(value.gateway)}])
+            parts.append(attribute(RTA_VIA, NEXTHOP_VIA.pack(AF_INET6) + value.gateway.packed))
     if value.source is not None:
-        attributes.append(["RTA_PREFSRC", str(value.source)])
-    message["attrs"] = attributes
-    via = f" via {value.gateway}" if value.gateway else ""
-    what = f"{_verb(flags)} {value.kind} route {value.destination}{via} in table {value.table}"
+        parts.append(attribute(RTA_PREFSRC, value.source.packed))
     kind = rtnl.RTM_DELROUTE if deletes else rtnl.RTM_NEWROUTE
-    return Request(what, message, kind, flags, GONE if deletes else ALREADY)
+    return Request(partial(_route_text, value, flags), b"".join(parts), kind, flags, GONE if deletes else ALREADY)
+
+
+def _route_text(value: Route, flags: int) -> str:
+    via = f" via {value.gateway}" if value.gateway else ""
+    return f"{_verb(flags)} {value.kind} route {value.destination}{via} in table {value.table}"
 
 
 def address(index: int, ip: IPInterface, name: str, flags: int, *, nodad: bool = False, alone: bool = False) -> Request:
@@ -73,21 +98,20 @@ def address(index: int, ip: IPInterface, name: str, flags: int, *, nodad: bool =
     `alone`: without a route to its network.
     """
     deletes = flags == DELETE
-    message = _new(ifaddrmsg)
-    message["family"] = AF_INET if ip.version == 4 else AF_INET6  # noqa: PLR2004
-    message["prefixlen"] = ip.network.prefixlen
-    message["flags"] = NODAD if nodad else 0  # the attribute has all of them
-    whole = message["flags"] | (NOPREFIXROUTE if alone else 0)
-    message["scope"] = SCOPE_LINK if ip.ip.is_link_local else 0
-    message["index"] = index
-    message["attrs"] = [
-        ["IFA_LOCAL", str(ip.ip)],
-        ["IFA_ADDRESS", str(ip.ip)],
-        ["IFA_FLAGS", whole],
-        ["IFA_PROTO", PROTOCOL_OURS],
-    ]
+    family = AF_INET if ip.version == 4 else AF_INET6  # noqa: PLR2004
+    marks = NODAD if nodad else 0
+    packed = ip.ip.packed
+    message = b"".join(
+        (
+            IFADDR.pack(family, ip.network.prefixlen, marks, SCOPE_LINK if ip.ip.is_link_local else 0, index),
+            attribute(IFA_LOCAL, packed),
+            attribute(IFA_ADDRESS, packed),
+            number(IFA_FLAGS, marks | (NOPREFIXROUTE if alone else 0)),  # all of them, where the header has but 8 bits
+            attribute(IFA_PROTO, bytes([PROTOCOL_OURS])),
+        )
+    )
     kind = rtnl.RTM_DELADDR if deletes else rtnl.RTM_NEWADDR
-    return Request(f"{_verb(flags)} address {ip} on {name}", message, kind, flags, GONE if deletes else ALREADY)
+    return Request(lambda: f"{_verb(flags)} address {ip} on {name}", message, kind, flags, GONE if deletes else ALREADY)
 
 
 def rule(value: PolicyRule, flags: int) -> Request:
@@ -102,13 +126,13 @@ def rule(value: PolicyRule, flags: int) -> Request:
         ["FRA_PRIORITY", value.priority],
         ["FRA_PROTOCOL", PROTOCOL_OURS],
     ]
-    for name, number in (
+    for name, value_of in (
         ("FRA_FWMARK", value.fwmark),
         ("FRA_FWMASK", value.fwmask),
         ("FRA_SUPPRESS_PREFIXLEN", value.suppress_prefixlength),
     ):
-        if number is not None:
-            attributes.append([name, number])
+        if value_of is not None:
+            attributes.append([name, value_of])
     if value.iif:
         attributes.append(["FRA_IIFNAME", value.iif])
     if value.source is not None:
@@ -123,16 +147,14 @@ def rule(value: PolicyRule, flags: int) -> Request:
 def neighbour(value: Neighbour, name: str, flags: int) -> Request:
     """Put in (over whatever is there) or (flags 0) delete a permanent neighbour entry."""
     deletes = flags == DELETE
-    message = _new(ndmsg)
-    message["family"] = AF_INET if value.ip.version == 4 else AF_INET6  # noqa: PLR2004
-    message["ifindex"] = value.index
-    message["state"] = 0 if deletes else PERMANENT
-    message["attrs"] = [["NDA_DST", str(value.ip)], ["NDA_PROTOCOL", PROTOCOL_OURS]]
+    family = AF_INET if value.ip.version == 4 else AF_INET6  # noqa: PLR2004
+    message = NDMSG.pack(family, value.index, 0 if deletes else PERMANENT, 0, 0)
+    message += attribute(NDA_DST, value.ip.packed) + attribute(NDA_PROTOCOL, bytes([PROTOCOL_OURS]))
     if not deletes:
-        message["attrs"].append(["NDA_LLADDR", value.mac])
+        message += attribute(NDA_LLADDR, bytes.fromhex(value.mac.replace(":", "")))
     kind = rtnl.RTM_DELNEIGH if deletes else rtnl.RTM_NEWNEIGH
-    what = f"{_verb(flags)} neighbour {value.ip} {value.mac} on {name}"
-    return Request(what, message, kind, flags, GONE if deletes else frozenset())
+    fine = GONE if deletes else frozenset[int]()
+    return Request(lambda: f"{_verb(flags)} neighbour {value.ip} {value.mac} on {name}", message, kind, flags, fine)
 
 
 def vlan(wanted: WantedLink) -> Request:
