@@ -33,6 +33,17 @@ def test_client_is_seen_with_translated_addresses(demo: Project) -> None:
     assert measure.page_source(demo, 6) == "2001:db8:a100:10:0:ff:fe00:1064"
 
 
+def test_client_resolves_names(demo: Project) -> None:
+    def addresses(name: str) -> set[str]:
+        found = demo.run("client", "sh", "-c", f"getent ahosts {name} || :")
+        return {line.split()[0] for line in found.splitlines()}
+
+    wait_for(
+        lambda: addresses("www.example") == {"203.0.113.7", "2001:db8:f::7"}, 60, lambda: str(addresses("www.example"))
+    )
+    assert "10.10.0.1" in addresses("firewall"), "by the search list"
+
+
 def test_no_internal_address_on_the_wire(demo: Project) -> None:
     internal = "net 10.0.0.0/8 or net fd00::/8"
     capture = ("tcpdump", "-n", "-i", "line", "-c", "1", internal)

@@ -1,4 +1,4 @@
-"""A host on the internet: a web page that tells the visitor's address, and echo services that tell it too."""
+"""A host on the internet: a web page that tells the visitor's address, echo services that tell it too, names."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from emulator import names
 from emulator.system import addresses, ip, listed, setting, supervise
 
 ECHO_PORT = 7
@@ -96,7 +97,7 @@ def main() -> int:
         ip("route", "replace", *entry.split())
     if peer := setting("TUNNEL_PEER", ""):
         _tunnel(peer, listed("TUNNEL"))
-    return supervise([["python3", "-m", "emulator", "echo"]])
+    return supervise([["python3", "-m", "emulator", "echo"], names.command()])
 
 
 def _tunnel(peer: str, allowed: Sequence[str]) -> None:
