@@ -64,6 +64,7 @@ class Applier:
     _ruleset: Ruleset = Ruleset("")
     _applied: Ruleset | None = None
     _held: bool = False
+    _routed: tuple[object, str] = (None, "")
     _facts: tuple[Publication, ...] = ()
     _statuses: tuple[Publication, ...] = ()
 
@@ -195,7 +196,10 @@ class Applier:
 
     async def _publish_status(self, context: Context) -> None:
         prints = {"nft": fingerprint((self._ruleset.skeleton, self._ruleset.elements, self._ruleset.chains))}
-        prints["route"] = fingerprint(sorted(map(repr, (*context.plan.routes, *context.plan.rules))))
+        routed = (context.plan.routes, context.plan.rules)
+        if routed != self._routed[0]:  # thousands of them take long to write out
+            self._routed = (routed, fingerprint(sorted(map(repr, (*context.plan.routes, *context.plan.rules)))))
+        prints["route"] = self._routed[1]
         self._statuses = publications(self.status, self.problems(), prints)
         await self.bus.publish((*self._facts, *self._statuses))
 

@@ -17,8 +17,9 @@ import structlog
 
 from agent import events as ev
 from agent.desired import Plan, Problem
+from agent.fold import fold
 from agent.model import State
-from agent.reduce import expire, next_deadline, reduce
+from agent.reduce import expire, next_deadline
 from agent.told import Told
 
 RESYNC = 300.0
@@ -140,11 +141,12 @@ class Reconciler:
         if event is None and self._unsettled and not full and not self._due(now):
             await self._settle()
             return
+        events = []
         while event is not None:
             full = full or (isinstance(event, ev.Tick) and event.resync)
-            self.state = reduce(self.state, event, now)
+            events.append(event)
             event = None if self.queue.empty() else self.queue.get_nowait()
-        self.state = expire(self.state, now)
+        self.state = expire(fold(self.state, events, now), now)
         if not self.state.synced:
             return
         if full:

@@ -142,15 +142,16 @@ def _link_gone(state: State, index: int) -> State:
     )
 
 
-def _identity(route: Route) -> tuple[object, ...]:
+def identity(route: Route) -> tuple[object, ...]:
+    """What the kernel tells a route by when it says that it is gone."""
     return (route.destination, route.table, route.metric, route.index, route.gateway, route.kind)
 
 
 def _drop_route(routes: frozenset[Route], route: Route) -> frozenset[Route]:
     if route in routes:
         return routes - {route}
-    identity = _identity(route)
-    return frozenset(other for other in routes if _identity(other) != identity)
+    same = identity(route)
+    return frozenset(other for other in routes if identity(other) != same)
 
 
 def _learn(peer: Peer, fact: Fact, until: Deadline) -> Peer:  # noqa: PLR0911 - one case per fact

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.unit.config.kit import config, expect, report, settings
@@ -111,6 +112,7 @@ def test_overrides() -> None:
     assert str(found.containers) == "2001:db8:77:1:4080::/73"
 
 
+@hypothesis_settings(deadline=None)
 @given(st.sets(st.integers(2, 0xFFF), min_size=2, max_size=40))
 def test_no_two_indices_overlap(indices: set[int]) -> None:
     """4094 of them would do: 2 to 0xfff."""
