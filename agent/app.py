@@ -41,7 +41,8 @@ from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
 from agent.drivers.zones import Zones
-from agent.model import State
+from agent.hearsay import Hearsay
+from agent.model import Held, State
 from agent.names import NameKeeper
 from agent.nodes import FIREWALL
 from agent.place import Place, bus_config, dials, list_sources, node_info, users_file
@@ -137,11 +138,12 @@ class Agent:
         running.add_signal_handler(signal.SIGINT, stop.set)
         hangups = asyncio.Event()
         running.add_signal_handler(signal.SIGHUP, hangups.set)
+        hearsay = Hearsay(self.loop.emit, self._watcher.reach, self._watcher.ask)
         log.info("agent starts", node=self.place.node, config=str(self.place.config))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._netlink.watch(self.loop.emit), name="netlink"),
-                group.create_task(self._bus.run(self.loop.emit), name="bus"),
+                group.create_task(self._bus.run(hearsay.hear), name="bus"),
                 group.create_task(
                     serve(
                         self.place.run / "agent.sock",
@@ -219,6 +221,10 @@ class Agent:
     def held_leases(self) -> tuple[HeldLease, ...]:
         """The leases of our own DHCP servers that hold now."""
         return self._served.held()
+
+    def held_prefixes(self) -> tuple[Held, ...]:
+        """The global prefixes that hosts may have."""
+        return self.loop.state.memory.held
 
     async def _watch_leases(self) -> None:
         """The hook pokes; looking from time to time repairs a poke that was lost."""

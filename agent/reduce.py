@@ -13,10 +13,12 @@ from agent.model import (
     Deadline,
     Delegation,
     Fact,
+    FamilyHealth,
     Memory,
     NodeInfo,
     NodeState,
     Peer,
+    Reach,
     Route,
     State,
     UplinkHealth,
@@ -89,7 +91,7 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
         case ev.HealthChanged(health):
             return replace(state, health=health)
         case ev.ReachChanged(reach):
-            return replace(state, reach=MappingProxyType(dict(reach)))
+            return _reached(state, reach)
         case ev.ListsRead(lists):
             return replace(state, lists=MappingProxyType(dict(lists)))
         case ev.EngineSeen(engine):
@@ -98,6 +100,31 @@ def reduce(state: State, event: ev.Event, now: float) -> State:  # noqa: C901, P
             return replace(state, utc_offset=utc_offset)
         case ev.Tick():
             return expire(state, now)
+
+
+def _reached(state: State, reach: Mapping[str, Reach]) -> State:
+    """An ingress that says that a family carries packets again is right, also where the bus has not told it yet."""
+    peers = dict(state.peers)
+    for name, said in reach.items():
+        before, peer = state.reach.get(name, Reach()), peers.get(name)
+        four, six = (said.ipv4 == "up" != before.ipv4), (said.ipv6 == "up" != before.ipv6)
+        if peer is not None and (four or six):
+            peers[name] = _back(peer, four=four, six=six)
+    return replace(state, reach=MappingProxyType(dict(reach)), peers=MappingProxyType(peers))
+
+
+def _back(peer: Peer, *, four: bool, six: bool) -> Peer:
+    link, health = peer.link, peer.health
+    if link is not None and not link.carrier:
+        link = replace(link, carrier=True)
+    if health is not None:
+        health = replace(health, ipv4=_unless_down(health.ipv4, four), ipv6=_unless_down(health.ipv6, six))
+    return replace(peer, link=link, health=health)
+
+
+def _unless_down(health: FamilyHealth | None, back: bool) -> FamilyHealth | None:
+    """Unknown where it was down and is back."""
+    return None if back and health is not None and not health.up else health
 
 
 def _wished(memory: Memory, uplink: str, kind: WishKind, now: float) -> Memory:

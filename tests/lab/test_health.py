@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.lab.capture import Capture
 from tests.lab.faults import blackhole, frozen_broker, mute, vanished
 from tests.lab.topology import INTERNET4, INTERNET6
 from tests.lab.train import Train
-from tests.lab.uplinks_world import SEEN, UplinksWorld, config
+from tests.lab.uplinks_world import SEEN, Talk, UplinksWorld, config
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
@@ -34,6 +35,15 @@ class HealthWorld(UplinksWorld):
         status = json.loads(self.nodes[name].output(["routerctl", "status", "--json"]))
         found = status["facts"].get("uplink/health") or {}
         return {4: found.get("ipv4"), 6: found.get("ipv6")}
+
+    def health_told(self, name: str) -> None:
+        """Until what an ingress says now has come by the bus: its node is there and its uplink's health is known."""
+
+        def told() -> bool:
+            fares = self.uplinks()["uplinks"][name]
+            return all(fares[f]["well"] and fares[f]["loss"] is not None for f in ("ipv4", "ipv6"))
+
+        wait_for(told, 30.0, lambda: f"news of {name}: {self.uplinks()['uplinks'][name]}", interval=0.05)
 
     def is_up(self, name: str, *families: int, up: bool = True) -> None:
         """Until an ingress's probes say so of both families, or of those named."""
@@ -185,3 +195,46 @@ def test_with_a_dead_broker_the_firewall_learns_on_the_dmz_what_an_ingress_knows
         world.uses("home", "odido")
         world.up("kpn")
     world.settled()
+
+
+def test_with_a_dead_broker_the_firewall_learns_that_an_uplink_is_back(world: HealthWorld) -> None:
+    world.settled()
+    for fault, told in (("hole", "probes fail"), ("carrier", "no carrier")):
+        with ExitStack() as stack:
+            mending = stack.enter_context(ExitStack())
+            if fault == "hole":
+                mending.enter_context(blackhole(world.nodes["kpn-isp"]))
+            else:
+                world.down("kpn")
+                mending.callback(world.up, "kpn")
+            wait_for(lambda told=told: world.why("home").count(told) == 2, 20, f"the bus to tell: {told}")  # type: ignore[misc]
+            stack.enter_context(frozen_broker(world))
+            mending.close()
+            world.uses("home", "kpn")
+    world.settled()
+
+
+def test_what_a_broker_tells_late_ends_no_connection_of_an_uplink_that_is_well_again(world: HealthWorld) -> None:
+    world.settled()
+    laptop, internet = world.nodes["laptop"], world.nodes["internet"]
+    with ExitStack() as stack:
+        with frozen_broker(world):
+            for _ in range(2):
+                world.down("kpn")
+                world.uses("home", "odido")
+                world.up("kpn")
+                world.uses("home", "kpn")
+            for family in (4, 6):
+                world.goes_by("laptop", family, "kpn")
+            talks = [stack.enter_context(Talk(laptop, internet, family)) for family in (4, 6)]
+            trains = [stack.enter_context(Train(laptop, address)) for address in (INTERNET4, INTERNET6)]
+            for train in trains:
+                train.wait_flowing()
+            told = len(world.logs("firewall"))
+        wait_for(lambda: "the ingress says otherwise" in world.logs("firewall")[told:], 20, "late news to come")
+        world.health_told("kpn")
+        for talk in talks:
+            talk.works()
+        for train in trains:
+            train.wait_flowing()
+    assert [train.result.lost for train in trains] == [[], []]

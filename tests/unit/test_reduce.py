@@ -12,13 +12,17 @@ from agent import events as ev
 from agent.model import (
     Address,
     Delegation,
+    FamilyHealth,
     Link,
     Neighbour,
     NodeState,
     PolicyRule,
+    Reach,
     Route,
     State,
+    UplinkHealth,
     UplinkIPv4,
+    UplinkLink,
 )
 from agent.reduce import expire, next_deadline, reduce
 
@@ -138,3 +142,17 @@ def test_what_the_bus_said_is_newer_than_what_was_written_down() -> None:
 def test_a_withdrawal_of_nonsense_changes_nothing(length: str) -> None:
     state = fold([ev.FactReceived("kpn", "uplink/prefix/48", Delegation(IPv6Network("2001:db8::/48")))])
     assert reduce(state, ev.FactWithdrawn("kpn", f"uplink/prefix/{length}"), 0.0) == state
+
+
+def test_what_an_ingress_says_on_the_dmz_is_back_is_back_though_the_bus_is_dead() -> None:
+    up, down = FamilyHealth(up=True), FamilyHealth(up=False)
+    state = reduce(State(), ev.FactReceived("kpn", "uplink/link", UplinkLink(carrier=False, mtu=1500)), 0.0)
+    state = reduce(state, ev.FactReceived("kpn", "uplink/health", UplinkHealth(down, down)), 0.0)
+    state = reduce(state, ev.ReachChanged({"kpn": Reach("refused", "refused"), "odido": Reach("up", "up")}), 1.0)
+    assert state.peers["kpn"].link == UplinkLink(carrier=False, mtu=1500)
+    back = reduce(state, ev.ReachChanged({"kpn": Reach("up", "refused")}), 2.0)
+    assert back.peers["kpn"].link == UplinkLink(carrier=True, mtu=1500)
+    assert back.peers["kpn"].health == UplinkHealth(None, down), "unknown, as far as it is back"
+    again = reduce(back, ev.FactReceived("kpn", "uplink/health", UplinkHealth(down, up)), 3.0)
+    same = reduce(again, ev.ReachChanged({"kpn": Reach("up", "up")}), 4.0)
+    assert same.peers["kpn"].health == UplinkHealth(down, up), "it said so before the bus did: the bus is newer"

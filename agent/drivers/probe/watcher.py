@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -29,6 +30,8 @@ _LARGEST: Final = 256
 _ANCILLARY: Final = socket.CMSG_SPACE(4)
 _NONE: Final[frozenset[Family]] = frozenset()
 _DEAD: Final = MappingProxyType({hops: families for families, hops in WATCH_DEAD.items()})
+PATIENCE: Final = 0.05  # seconds for the answer to a question between ticks; usually it takes one thousandth
+Answer: TypeAlias = Callable[[frozenset[Family] | None], None]
 log = structlog.get_logger(__name__)
 
 
@@ -47,7 +50,7 @@ class Watcher:
     """`apply` says whom to ask, at any time; `run` asks for ever.
 
     A tick comes seven times a second on an idle router, so it does little: a timer instead of a task, one packet made
-    once, nothing built while nothing changes.
+    once, nothing built while nothing changes. A question between ticks has a number of its own, and is waited for.
     """
 
     _watch: Watch | None = None
@@ -59,6 +62,9 @@ class Watcher:
     _told: dict[str, Reach] = field(default_factory=dict)
     _cookie: bytes = field(default_factory=lambda: os.urandom(8))
     _question: bytes = b""
+    _heard: dict[str, frozenset[Family]] = field(default_factory=dict)  # address → the families that carry nothing
+    _waiting: dict[int, Answer] = field(default_factory=dict)  # by the number of the question
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.cycle(range(1, 1 << 16)))
 
     def apply(self, watch: Watch | None) -> None:
         """Watch these ingresses from now on, None for none."""
@@ -89,6 +95,31 @@ class Watcher:
                 self._timer.cancel()
             self._close()
 
+    def reach(self, uplink: str) -> Reach:
+        """What an uplink's ingress said last."""
+        return self._told.get(uplink, Reach())
+
+    def ask(self, uplink: str, told: Answer) -> None:
+        """Ask one now. `told` is called once: with the families that carry nothing, or None after `PATIENCE`."""
+        loop = asyncio.get_running_loop()
+        number = next(self._numbers)
+        self._waiting[number] = told
+        for one in self._asked.values():
+            if one.watched.uplink == uplink:
+                with contextlib.suppress(OSError):  # as in `_ask`
+                    asking = self._socket()
+                    loop.add_reader(asking, self._read)
+                    asking.sendto(packet.echo_request(6, WATCH_IDENTIFIER, number, self._cookie), one.to)
+        loop.call_later(PATIENCE, self._answer, number, None)
+
+    def _answer(self, number: int, dead: frozenset[Family] | None) -> None:
+        told = self._waiting.pop(number, None)
+        if told is None:
+            return
+        if not self._waiting and self._open is not None:
+            asyncio.get_running_loop().remove_reader(self._open)
+        told(dead)
+
     def _arm(self) -> None:
         """A tick after the interval, unless one is due or there is nobody to ask."""
         if self._asked and self._timer is None:
@@ -109,7 +140,8 @@ class Watcher:
 
     def _judge(self) -> bool:
         """Judge what was asked, and whether that changed anything. A stall or a dead link of ours is no silence."""
-        heard = self._heard()
+        self._read()
+        heard, self._heard = self._heard, {}
         changed = False
         for address, one in self._asked.items():
             if not one.pending:
@@ -140,9 +172,8 @@ class Watcher:
                 asking.sendto(self._question, one.to)
                 one.pending = True
 
-    def _heard(self) -> dict[str, frozenset[Family]]:
-        """What has come since the last time: address → the families that carry nothing."""
-        found: dict[str, frozenset[Family]] = {}
+    def _read(self) -> None:
+        """Take what has come."""
         while self._open is not None:
             try:
                 data, ancillary, _, sender = self._open.recvmsg(_LARGEST, _ANCILLARY)
@@ -151,8 +182,11 @@ class Watcher:
             echo = packet.read_echo(6, data)
             if echo is not None and (echo.identifier, echo.payload) == (WATCH_IDENTIFIER, self._cookie):
                 hops = int.from_bytes(ancillary[0][2], sys.byteorder) if ancillary else 0
-                found[sender[0].partition("%")[0]] = _DEAD.get(hops, _NONE)
-        return found
+                dead = _DEAD.get(hops, _NONE)
+                if echo.sequence:
+                    self._answer(echo.sequence, dead)
+                else:
+                    self._heard[sender[0].partition("%")[0]] = dead
 
     def _socket(self) -> socket.socket:
         if self._open is None:
@@ -164,4 +198,6 @@ class Watcher:
     def _close(self) -> None:
         made, self._open = self._open, None
         if made is not None:
+            if self._waiting:
+                asyncio.get_running_loop().remove_reader(made)
             made.close()
