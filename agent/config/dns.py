@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from agent.config.addresses import Address
-from agent.config.base import Many, Noun
+from agent.config.base import Many, Noun, as_names
 from agent.config.ports import Port
-from agent.config.texts import Domain, Duration, FilePath
+from agent.config.texts import Domain, Duration, FilePath, Label
 
 DNS_PORT = 53
 TLS_PORT = 853  # RFC 7858 section 3.1
@@ -38,6 +39,16 @@ class PublicDns(Noun):
     ttl: Duration = Field(default=60.0, description="how long others may keep an address")
 
 
+class Block(Noun):
+    """Names that some networks do not get: they and all below them do not exist. By `names` or by `file`."""
+
+    networks: Annotated[tuple[str, ...], BeforeValidator(as_names)] = Field(description="for whom")
+    names: Many[Domain] = Field(default=(), description="the names, each with all below it")
+    file: FilePath | None = Field(
+        default=None, description="instead: a response policy zone, as publishers of such lists offer it"
+    )
+
+
 class Dns(Noun):
     """Names for the networks."""
 
@@ -50,4 +61,5 @@ class Dns(Noun):
     )
     log: bool = Field(default=False, description="every question is logged")
     cache: Annotated[int, Field(ge=4, le=65536)] = Field(default=64, description="size of the cache in MiB")
+    blocks: Mapping[Label, Block] = Field(default={}, description="names that some networks do not get, by name")
     public: PublicDns | None = Field(default=None, description="the zone outside for `hosts.*.public`")

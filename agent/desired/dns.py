@@ -14,6 +14,7 @@ KEY_NAME = "ddns"
 NAMED_ADDRESS = IPv4Address("127.0.0.1")
 D2_PORT = 53001
 STATE = "/var/lib/router/named"
+GENERATED = "/run/router/etc"
 # The TSIG key of the local zones, in the words of named and of Kea: `agent.drivers.zones` makes it, no plan sees it.
 KEY_FILE = f"{STATE}/ddns.key"
 KEY_JSON = f"{STATE}/ddns.json"
@@ -29,13 +30,29 @@ class Upstream:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocked:
+    """Clients that do not get the names of some response policy zones. `zones`: (name, file) of each."""
+
+    clients: tuple[IPNetwork, ...]
+    zones: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockZone(Document):
+    """A response policy zone: the names and all below them do not exist."""
+
+    name: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NamedConfig(Document):
     """named.conf (named.conf(5)).
 
     `listen4`, `listen6`: our addresses. `clients`: who may ask. `zones`: dynamic zones, one file each.
     `forward`: outside names are asked of `upstreams` alone; False: of the root and below. With `forward` and no
     upstream nothing outside is resolved. `private`: answers from outside that hold such addresses are dropped, but
-    for names in `private_domains`. `cache` in MiB.
+    for names in `private_domains`. `cache` in MiB. `blocked`: disjoint parts of `clients`.
     """
 
     listen4: tuple[IPv4Address, ...]
@@ -48,6 +65,7 @@ class NamedConfig(Document):
     private_domains: tuple[str, ...] = ()
     log: bool = False
     cache: int = 64
+    blocked: tuple[Blocked, ...] = ()
     state: str = STATE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -10,7 +10,16 @@ from types import MappingProxyType
 
 from agent.config.settings import FIREWALL, Settings
 from agent.desired import Document, Problem
-from agent.desired.dns import DNS_PORT, NAMED_ADDRESS, KeaD2Config, NamedConfig, Upstream
+from agent.desired.dns import (
+    DNS_PORT,
+    GENERATED,
+    NAMED_ADDRESS,
+    Blocked,
+    BlockZone,
+    KeaD2Config,
+    NamedConfig,
+    Upstream,
+)
 from agent.desired.firewall import FilterRule, Match, ZonePair
 from agent.desired.names import ZoneTarget
 from agent.model import Family, IPAddress, IPNetwork
@@ -130,6 +139,39 @@ def _plain(settings: Settings) -> tuple[IPAddress, ...]:
     return tuple(f.address for f in settings.dns.forwarders if f.tls_name is not None or f.at == DNS_PORT)
 
 
+# --- blocks ---------------------------------------------------------------------------------------------------------
+
+
+def block_file(name: str) -> str:
+    """The generated zone of a block, below the directory of generated files."""
+    return f"named-block-{name}.zone"
+
+
+def _blocked(settings: Settings) -> Iterator[Blocked]:
+    """The networks that may ask, together by what they do not get."""
+    found: dict[tuple[str, ...], list[IPNetwork]] = {}
+    for network in asked(settings):
+        names = tuple(name for name, block in settings.dns.blocks.items() if network in block.networks)
+        if names:
+            own4 = settings.networks[network].ipv4
+            mine = found.setdefault(names, [])
+            mine += [own4.network] if own4 is not None else []
+            mine += subnets6(settings, network)
+    for names, clients in found.items():
+        zones = []
+        for name in names:
+            file = settings.dns.blocks[name].file
+            path = str(settings.path(file)) if file is not None else f"{GENERATED}/{block_file(name)}"
+            zones.append((f"{name}.block", path))
+        yield Blocked(tuple(clients), tuple(zones))
+
+
+def _block_zones(settings: Settings) -> Iterator[BlockZone]:
+    for name, block in settings.dns.blocks.items():
+        if block.names:
+            yield BlockZone(name, tuple(sorted(set(block.names))))
+
+
 # --- daemons ----------------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +186,7 @@ def _named(settings: Settings, names: tuple[str, ...], *, tls: bool) -> NamedCon
         if 6 in asking.some:  # noqa: PLR2004
             clients += subnets6(settings, name)
             listen6 += [own6.ip] if own6 is not None else []
+    blocked = tuple(_blocked(settings))
     upstreams = [Upstream(f.address, f.at, f.tls_name or "") for f in settings.dns.forwarders]
     outside = same_outside(settings) or settings.site.prefix.subnet_of(UNIQUE_LOCAL)
     return NamedConfig(
@@ -157,6 +200,7 @@ def _named(settings: Settings, names: tuple[str, ...], *, tls: bool) -> NamedCon
         private_domains=(settings.site.domain, *settings.dns.private_domains),
         log=settings.dns.log,
         cache=settings.dns.cache,
+        blocked=blocked,
     )
 
 
@@ -171,7 +215,10 @@ def _plan(same: Same[Settings], *, tls: bool) -> DnsPlan:
     d2 = (KeaD2Config((settings.site.domain,), pointers),) if ddns else ()
     lost = named.forward and not named.upstreams
     problems = (Problem("dns", TLS_PROBLEM, TLS_HINT),) if lost else ()
-    return DnsPlan((named, *d2), tuple(zones(settings, pointers)), problems, named=True, ddns=ddns)
+    # The zones first: named's file names them.
+    return DnsPlan(
+        (*_block_zones(settings), named, *d2), tuple(zones(settings, pointers)), problems, named=True, ddns=ddns
+    )
 
 
 def plan_dns(settings: Settings, *, tls: bool = True) -> DnsPlan:

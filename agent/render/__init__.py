@@ -10,7 +10,7 @@ from agent.desired.advertise import RadvdConfig
 from agent.desired.broker import MosquittoAcl, MosquittoConfig
 from agent.desired.dhcp4 import KeaDhcp4Config
 from agent.desired.dhcp6 import KeaDhcp6Config
-from agent.desired.dns import KeaD2Config, NamedConfig
+from agent.desired.dns import BlockZone, KeaD2Config, NamedConfig
 from agent.desired.firewall import FirewallTable
 from agent.desired.ingress import DhcpcdConfig, IngressTable, PppPeer, PppSecrets, WireguardConfig
 from agent.desired.log import UlogdConfig
@@ -19,7 +19,7 @@ from agent.render.kea import render_kea_dhcp4
 from agent.render.kea_d2 import render_kea_d2
 from agent.render.kea_dhcp6 import render_kea_dhcp6
 from agent.render.mosquitto import render_mosquitto, render_mosquitto_acl
-from agent.render.named import render_named
+from agent.render.named import render_block_zone, render_named
 from agent.render.nft_firewall import render_firewall
 from agent.render.nft_ingress import render_ingress
 from agent.render.ppp import render_ppp_peer, render_ppp_secrets
@@ -40,6 +40,7 @@ _FILES: dict[type[Document], Callable[[Any], ConfigFile]] = {
     MosquittoAcl: render_mosquitto_acl,
     MosquittoConfig: render_mosquitto,
     KeaD2Config: render_kea_d2,
+    BlockZone: render_block_zone,
     NamedConfig: render_named,
     PppPeer: render_ppp_peer,
     PppSecrets: render_ppp_secrets,

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from agent.desired import ConfigFile
-from agent.desired.dns import KEY_FILE, KEY_NAME, NamedConfig, Upstream
+from agent.desired.dns import GENERATED, KEY_FILE, KEY_NAME, BlockZone, NamedConfig, Upstream
 
 # Where the images (Debian's ca-certificates) keep the certificate authorities.
 CA_FILE = "/etc/ssl/certs/ca-certificates.crt"
+VIEW = "all"
 TRUST_ANCHORS = "/etc/bind/bind.keys"
 # Served here as empty, so that no question about them leaves: RFC 6303 and 7793 (AS112), RFC 6761, 6762, 7686, 8375.
 # named has them built in, but not where it only forwards.
@@ -116,6 +117,49 @@ def _zones(config: NamedConfig) -> list[str]:
     return [*lines, 'zone "localhost" { type primary; file "localhost"; };']
 
 
+def _views(config: NamedConfig) -> list[str]:
+    """All zones; in views where some clients do not get all names. They share zones and cache with the first."""
+    if not config.blocked:
+        return _zones(config)
+    others = {client for part in config.blocked for client in part.clients}
+    first = ("127.0.0.1", "::1", *(client for client in config.clients if client not in others))
+    lines = [f'view "{VIEW}" {{', f"match-clients {_list(first)};", *_zones(config), "};"]
+    shared = (*config.zones, *(name for name in EMPTY_ZONES if name not in config.zones), "localhost")
+    for number, part in enumerate(config.blocked, 1):
+        policies = _list(f'zone "{name}"' for name, _ in part.zones)
+        lines += [
+            f'view "blocked{number}" {{',
+            f"    match-clients {_list(part.clients)};",
+            f'    attach-cache "{VIEW}";',
+            f"    response-policy {policies} break-dnssec yes qname-wait-recurse no;",
+            *(f'    zone "{name}" {{ in-view "{VIEW}"; }};' for name in shared),
+            *(
+                f'    zone "{name}" {{ type primary; file "{file}"; allow-query {{ none; }}; }};'
+                for name, file in part.zones
+            ),
+            "};",
+        ]
+    return lines
+
+
+def render_block_zone(zone: BlockZone) -> ConfigFile:
+    """A response policy zone (RPZ): `CNAME .` says that a name does not exist."""
+    lines = ["; generated: changes are lost", "$TTL 300", "@ SOA localhost. hostmaster.localhost. 1 3600 600 604800 60"]
+    lines += ["@ NS localhost.", *(f"{prefix}{name} CNAME ." for name in zone.names for prefix in ("", "*."))]
+    return ConfigFile(
+        path=f"named-block-{zone.name}.zone",
+        text="\n".join(lines) + "\n",
+        check=("named-checkzone", "-q", f"{zone.name}.block", "{path}"),
+        service="named",
+        reload="HUP",
+    )
+
+
+def _foreign(config: NamedConfig) -> bool:
+    """Whether a zone of somebody else's is among them."""
+    return any(not file.startswith(GENERATED) for part in config.blocked for _, file in part.zones)
+
+
 @lru_cache(maxsize=4)
 def render_named(config: NamedConfig) -> ConfigFile:
     """`named.conf`. SIGHUP makes named read it again; it keeps the old one should the new one be wrong."""
@@ -133,16 +177,20 @@ def render_named(config: NamedConfig) -> ConfigFile:
         "    category default { lines; };",
         "    category zoneload { faults; };",
         # Not by `querylog`, which named heeds when it starts and never again.
-        *(f"    category {name} {{ {'lines' if config.log else 'null'}; }};" for name in ("queries", "query-errors")),
+        *(
+            f"    category {name} {{ {'lines' if config.log else 'null'}; }};"
+            for name in ("queries", "query-errors", "rpz")
+        ),
         # Other people's servers, and each update that went well: D2 and the agent say what did not.
         *(f"    category {name} {{ null; }};" for name in ("lame-servers", "edns-disabled", "update", "xfer-out")),
         "};",
-        *_zones(config),
+        *_views(config),
     ]
     return ConfigFile(
         path="named.conf",
         text="\n".join(lines) + "\n",
-        check=("named-checkconf", "{path}"),
+        # With -z it loads the zones too, with -j their journals: a list of somebody else's may be wrong.
+        check=("named-checkconf", *(("-z", "-j") if _foreign(config) else ()), "{path}"),
         service="named",
         reload="HUP",
     )

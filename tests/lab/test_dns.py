@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab import bind920
 from tests.lab.dns_world import FIREWALL4, FIREWALL6, PLAIN, DnsWorld, dig, wait_data
 from tests.lab.topology import INTERNET4, INTERNET6
+from tests.lab.uplinks_world import config
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
@@ -142,7 +144,42 @@ def test_questions_are_logged_where_the_configuration_says(world: DnsWorld) -> N
     world.load(world.config())
 
 
+def test_some_networks_do_not_get_some_names(world: DnsWorld) -> None:
+    listed = world.firewall.path("/etc/router/listed.zone")
+    listed.write_text("$TTL 60\n@ SOA a. b. 1 60 60 60 60\n@ NS localhost.\nquad9.net CNAME .\n*.quad9.net CNAME .\n")
+    blocks = (
+        "  blocks:\n    ads: { networks: [guest], names: [www.example] }\n"
+        "    listed: { networks: guest, file: listed.zone }"
+    )
+    world.load(world.config((PLAIN, f"{PLAIN}\n{blocks}")))
+    for name in ("www.example", "below.www.example", "dns.quad9.net"):
+        wait_for(lambda name=name: dig(world.phone, name, "A", "10.20.0.1").status == "NXDOMAIN", 20, name)  # type: ignore[misc]
+        assert dig(world.phone, name, "A", "10.20.0.1", "+dnssec").status == "NXDOMAIN"
+    assert dig(world.phone, "internet.example", "A", "10.20.0.1").data == (INTERNET4,), "all else"
+    assert dig(world.phone, "nas.home.arpa", "A", "10.20.0.1").data == ("10.10.0.5",), "and names inside"
+    assert INTERNET4 in dig(world.laptop, "www.example").data, "another network gets it"
+    address = world.called("phone")
+    wait_data(world.laptop, "phone.home.arpa", "A", address)
+    listed.write_text("no zone\n")
+    world.try_load(world.config((PLAIN, f"{PLAIN}\n  cache: 32\n{blocks}")))
+    wait_for(lambda: "named.conf refused" in world.said(), 20, world.said)
+    assert dig(world.phone, "www.example", "A", "10.20.0.1").status == "NXDOMAIN", "the last good one runs"
+    world.load(world.config())
+    wait_data(world.phone, "dns.quad9.net", "A", "9.9.9.9", server="10.20.0.1")
+
+
 # --- faults ---
+
+
+@pytest.mark.skipif(bind920.installed(), reason="this machine's named has forwarders over TLS")
+def test_a_named_without_tls_is_said_and_asks_nobody(world: DnsWorld) -> None:
+    world.load(config())
+    assert "cannot ask forwarders over TLS" in world.said()
+    wait_for(lambda: dig(world.laptop, "untold.example").status == "REFUSED", 10, "named to have read it")
+    assert dig(world.laptop, "refused.example").status == "REFUSED"
+    assert dig(world.laptop, "nas.home.arpa").data == ("10.10.0.5",)
+    assert "query: refused.example" not in world.nodes["internet"].log("names")
+    world.load(world.config())
 
 
 def test_a_zone_that_cannot_be_loaded_is_put_aside_and_made_anew(world: DnsWorld) -> None:

@@ -12,7 +12,7 @@ from tests.lab.capture import Capture
 from tests.lab.dns_world import TLS, DnsWorld, dig, wait_data
 from tests.lab.router import CONFIG
 from tests.lab.topology import INTERNET4, INTERNET6, RESOLVER4
-from tests.lab.uplinks_world import UplinksWorld, config
+from tests.lab.uplinks_world import config
 
 pytestmark = pytest.mark.lab
 OUTSIDE_DNS = {53, 853, 5353}
@@ -73,13 +73,3 @@ def test_a_resolver_of_another_name_is_told_nothing(world: TlsWorld) -> None:
     assert "secret.example" not in world.nodes["internet"].log("names").removeprefix(heard)
     world.load(config())
     wait_data(world.laptop, "internet.example", "A", INTERNET4)
-
-
-def test_a_named_without_tls_is_said_and_asks_nobody() -> None:
-    if bind920.installed():
-        pytest.skip("this machine's named has TLS")
-    with UplinksWorld() as old:
-        wait_data(old.nodes["laptop"], "nas.home.arpa", "A", "10.10.0.5")
-        assert "cannot ask forwarders over TLS" in old.ctl("status")
-        assert dig(old.nodes["laptop"], "internet.example").status == "REFUSED"
-        assert "internet.example" not in old.nodes["internet"].log("names")

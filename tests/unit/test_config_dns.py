@@ -23,6 +23,17 @@ def test_a_forwarder_that_is_the_firewall_itself() -> None:
     expect(text, "dns.forwarders[0].address", "is the firewall itself", "write a resolver outside")
 
 
+def test_a_block_has_one_source_of_names() -> None:
+    for what, line in (("no names", "networks: home"), ("both", "networks: home, names: [a.b], file: f")):
+        text = config(dns=f"dns:\n  blocks:\n    ads: {{ {line} }} # here")
+        expect(text, "dns.blocks.ads", what, "write one of")
+
+
+def test_a_block_for_a_network_that_is_not_there() -> None:
+    text = config(dns="dns:\n  blocks:\n    ads:\n      names: [a.b]\n      networks: hone # here")
+    expect(text, "dns.blocks.ads.networks", "there is no network `hone`", "home")
+
+
 def test_a_public_name_without_a_zone() -> None:
     expect(config(hosts=f"{HOST} # here"), "hosts.nas.public", "no zone for public names", "add `dns.public`")
 

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.config import Settings
-from agent.desired.dns import KeaD2Config, NamedConfig
+from agent.desired.dns import BlockZone, KeaD2Config, NamedConfig
 from agent.desired.names import Record
 from agent.model import Family
 from agent.plan.dns import Asking, asked, ddns_domain, plan_dns, servers4, servers6
 from agent.plan.dns_zones import reverse_zones
 from agent.plan.firewall import plan_firewall
 from agent.render.kea_d2 import render_kea_d2
-from agent.render.named import render_named
+from agent.render.named import render_block_zone, render_named
 from tests.golden.firewall_cases import NOW, cases
 from tests.unit.config.kit import settings
 
@@ -161,6 +161,17 @@ def test_the_names_of_what_the_world_knows_are_not_ours_to_give() -> None:
     found = settings(uplinks=uplinks, networks=networks, site=site, rules=OPEN, hosts="")
     assert [zone.zone for zone in plan_dns(found).zones] == ["home.arpa", "0.99.10.in-addr.arpa"]
     assert IPv6Network("2001:db8:77:1::/64") not in named(found).private
+
+
+def test_networks_with_the_same_blocks_share_a_view_and_the_rest_has_none() -> None:
+    dns = "dns: { blocks: { ads: { networks: home, names: [b.example, a.example] }, b: { networks: home, file: /f } } }"
+    found = named(settings(rules=OPEN, dns=dns))
+    (part,) = found.blocked
+    assert part.clients == found.clients
+    assert part.zones == (("ads.block", "/run/router/etc/named-block-ads.zone"), ("b.block", "/f"))
+    (zone,) = (d for d in plan_dns(settings(rules=OPEN, dns=dns)).files if isinstance(d, BlockZone))
+    assert "a.example CNAME .\n*.a.example CNAME .\nb.example CNAME ." in render_block_zone(zone).text
+    assert "view" not in render_named(named(settings(rules=OPEN))).text
 
 
 def test_leases_become_names_where_there_are_leases() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.config.finding import Complaint
+from agent.config.cross.words import there_are
+from agent.config.fields import near
+from agent.config.finding import Complaint, KeyPath
 from agent.config.settings import Settings
 
 
 def check(settings: Settings) -> Iterator[Complaint]:
     """Forwarders first, then public names."""
     yield from _forwarders(settings)
+    yield from _blocks(settings)
     yield from _public(settings)
 
 
@@ -21,6 +24,20 @@ def _forwarders(settings: Settings) -> Iterator[Complaint]:
         if forwarder.address in own | own6:
             message = f"{forwarder.address} is the firewall itself: it would ask itself for ever"
             yield Complaint(("dns", "forwarders", number, "address"), message, "write a resolver outside")
+
+
+def _blocks(settings: Settings) -> Iterator[Complaint]:
+    for name, block in settings.dns.blocks.items():
+        path: KeyPath = ("dns", "blocks", name)
+        if bool(block.names) == (block.file is not None):
+            what = "both `names` and `file`" if block.names else "no names"
+            yield Complaint(
+                path, f"the block `{name}` has {what}", "write one of `names: […]` and `file: …`", at_key=True
+            )
+        for network in block.networks:
+            if network not in settings.networks:
+                mend = near(network, settings.networks, there_are(settings.networks, "networks"))
+                yield Complaint((*path, "networks"), f"there is no network `{network}`", mend)
 
 
 def _public(settings: Settings) -> Iterator[Complaint]:
