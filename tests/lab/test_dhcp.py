@@ -146,10 +146,12 @@ def test_a_host_of_the_configuration_gets_its_suffix_by_its_mac(lab: Lab) -> Non
         client.stop()
 
 
-def delegated(laptop: Client) -> str:
-    """The prefix that the laptop holds."""
+def delegated(lab: Lab, laptop: Client) -> str:
+    """The prefix that the laptop holds, once the firewall leads there."""
     given = laptop.given("BOUND6", "REBOOT6", "REBIND6")
-    return f"{given['dhcp6_ia_pd1_prefix1']}/{given['dhcp6_ia_pd1_prefix1_length']}"
+    prefix = f"{given['dhcp6_ia_pd1_prefix1']}/{given['dhcp6_ia_pd1_prefix1_length']}"
+    wait_for(lambda: routed(lab, prefix), 20, "the route to the delegated prefix")
+    return prefix
 
 
 def routed(lab: Lab, prefix: str) -> bool:
@@ -169,9 +171,8 @@ def reaches(lab: Lab, source: str) -> bool:
 def test_a_router_downstream_is_delegated_a_prefix_that_reaches_the_internet_translated(
     lab: Lab, laptop: Client
 ) -> None:
-    prefix = delegated(laptop)
+    prefix = delegated(lab, laptop)
     assert IPv6Network(prefix).subnet_of(POOL)
-    wait_for(lambda: routed(lab, prefix), 10, "the route to the delegated prefix")
     source = address_behind(laptop.node, prefix)
     wait_for(lambda: reaches(lab, source), 20, "the host behind to reach the internet")
     outside = IPv6Address(int(IPv6Network(KPN_PREFIX).network_address) | int(IPv6Address(source)) & (1 << 80) - 1)
@@ -193,13 +194,13 @@ def test_what_was_not_delegated_is_no_source_and_unreachable(lab: Lab, laptop: C
     node = laptop.node
     node.run(["ip", "-n", "behind", "addr", "replace", f"{foreign}/128", "dev", "eth0", "nodad"])
     assert not reaches(lab, foreign), "another network's address is no source here"
-    unused = next(p for p in POOL.subnets(new_prefix=60) if str(p) != delegated(laptop))
+    unused = next(p for p in POOL.subnets(new_prefix=60) if str(p) != delegated(lab, laptop))
     said = lab.nodes["nas"].run(["ping", "-c1", "-W2", str(unused[1])], check=False)
     assert said.returncode != 0
 
 
 def test_the_way_to_a_delegated_prefix_outlives_the_agent_and_kea(lab: Lab, laptop: Client) -> None:
-    prefix = delegated(laptop)
+    prefix = delegated(lab, laptop)
     source = address_behind(laptop.node, prefix)
     wait_for(lambda: reaches(lab, source), 20, "the host behind to reach the internet")
     firewall = lab.nodes["firewall"]
@@ -213,7 +214,7 @@ def test_the_way_to_a_delegated_prefix_outlives_the_agent_and_kea(lab: Lab, lapt
 
 def test_leases_are_shown_and_told_where_the_configuration_wishes_it(lab: Lab, laptop: Client) -> None:
     firewall = lab.nodes["firewall"]
-    prefix, address = delegated(laptop), laptop.given("BOUND")["ip_address"]
+    prefix, address = delegated(lab, laptop), laptop.given("BOUND")["ip_address"]
     shown = leases(firewall)["home"]
     assert {address, prefix} <= {lease.get("address") or lease.get("prefix") for lease in shown}
     mine = next(lease for lease in shown if lease.get("address") == address)
@@ -229,7 +230,7 @@ def test_leases_are_shown_and_told_where_the_configuration_wishes_it(lab: Lab, l
 
 def test_a_broken_row_is_said_and_harms_nobody(lab: Lab, laptop: Client) -> None:
     firewall = lab.nodes["firewall"]
-    prefix = delegated(laptop)
+    prefix = delegated(lab, laptop)
     file = firewall.path(f"{LEASES}/dhcp6.leases")
     with file.open("a") as stream:
         stream.write("fd4b:9ca2:1d70:10::zz,half a li\n")
@@ -244,7 +245,7 @@ def test_a_broken_row_is_said_and_harms_nobody(lab: Lab, laptop: Client) -> None
 
 def test_a_broken_lease_file_is_said_and_what_was_delegated_stays(lab: Lab, laptop: Client) -> None:
     firewall, services = lab.nodes["firewall"], lab.services["firewall"]
-    prefix = delegated(laptop)
+    prefix = delegated(lab, laptop)
     source = address_behind(laptop.node, prefix)
     file = firewall.path(f"{LEASES}/dhcp6.leases")
     firewall.run(["dinitctl", "stop", "kea-dhcp6"])
@@ -266,7 +267,7 @@ def test_a_broken_lease_file_is_said_and_what_was_delegated_stays(lab: Lab, lapt
 
 def test_a_full_disk_is_said_and_what_is_leased_goes_on(lab: Lab, laptop: Client) -> None:
     firewall = lab.nodes["firewall"]
-    source = address_behind(laptop.node, delegated(laptop))
+    source = address_behind(laptop.node, delegated(lab, laptop))
     firewall.run(["dd", "if=/dev/zero", f"of={LEASES}/filler", "bs=4k"], check=False)
     wait_for(lambda: "is full: new leases are not kept" in problems(firewall), 10, lambda: problems(firewall))
     client = Client(lab.nodes["phone"], "ipv4only", "interface eth0")
@@ -285,8 +286,12 @@ def test_a_full_disk_is_said_and_what_is_leased_goes_on(lab: Lab, laptop: Client
 
 @pytest.mark.rfc("8415", "IA_PD")
 def test_a_prefix_that_is_given_back_loses_its_route(lab: Lab, laptop: Client) -> None:
-    prefix = delegated(laptop)
-    assert routed(lab, prefix)
+    prefix = delegated(lab, laptop)
     laptop.release()
-    wait_for(lambda: not routed(lab, prefix), 15, "the route gone")
-    wait_for(lambda: not [lease for lease in leases(lab.nodes["firewall"]).get("home", []) if "prefix" in lease], 10)
+    try:
+        wait_for(lambda: not routed(lab, prefix), 15, "the route gone")
+        held = lab.nodes["firewall"]
+        wait_for(lambda: not [le for le in leases(held).get("home", []) if "prefix" in le], 10, "no lease of it")
+    finally:
+        laptop.start()
+    assert routed(lab, delegated(lab, laptop))
