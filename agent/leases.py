@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from agent.config import Settings
 from agent.drivers.kea_leases import HeldLease
+from agent.model import Held
 from agent.plan.leases import network_of
 from agent.status_text import seconds
 
@@ -21,13 +22,21 @@ class Leasing(Protocol):
     def held_leases(self) -> Iterable[HeldLease]:
         """The leases that hold now."""
 
+    def held_prefixes(self) -> tuple[Held, ...]:
+        """The global prefixes that hosts may have."""
 
-def document(settings: Settings, held: Iterable[HeldLease], now: float, network: str = "") -> dict[str, object]:
-    """The leases of each network, or of one, as JSON values; `now` in seconds since 1970, as their ends are."""
+
+def document(
+    settings: Settings, held: Iterable[HeldLease], now: float, network: str = "", prefixes: tuple[Held, ...] = ()
+) -> dict[str, object]:
+    """The leases of each network, or of one, as JSON values; `now` in seconds since 1970, as their ends are.
+
+    `prefixes`: the global ones that hosts may have.
+    """
     names = [name for name in settings.networks if network in {"", name}]
     found: dict[str, list[dict[str, object]]] = {name: [] for name in names}
     for lease in held:
-        name = network_of(settings, lease.binding)
+        name = network_of(settings, lease.binding, prefixes)
         if name in found:
             binding = lease.binding
             kind = "prefix" if isinstance(binding.leased, IPv6Network) else "address"
@@ -44,7 +53,7 @@ def commands(agent: Leasing) -> dict[str, Callable[[Mapping[str, object]], Await
         network = str(request.get("network") or "")
         if network and network not in agent.settings.networks:
             return {"error": f"there is no network `{network}`; there are {', '.join(agent.settings.networks)}"}
-        return document(agent.settings, agent.held_leases(), time.time(), network)
+        return document(agent.settings, agent.held_leases(), time.time(), network, agent.held_prefixes())
 
     return {"leases": leases}
 

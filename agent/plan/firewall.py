@@ -23,6 +23,7 @@ from agent.plan import (
     advertise,
     dhcp4,
     dhcp6,
+    dhcp6_global,
     docker_hosts,
     exposure,
     firewall_routes,
@@ -196,7 +197,8 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     public, unpublished = plan_public(settings, uplinks, state.peers, handed, out.drained)
     deadlines = [until for uplink in uplinks.values() for until in uplink.deadlines]
     deadlines += [*out.deadlines, *moments, *handed.deadlines]
-    deadlines += [told.again_at] if told.again_at is not None else []
+    kea6, moved_at = dhcp6_global.follow(static.kea6, global6.alone(static.addressing, links), found, handed, now)
+    deadlines += [moment for moment in (told.again_at, moved_at) if moment is not None]
     return Plan(
         nft=FirewallTable(
             policy=static.policy,
@@ -226,7 +228,7 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
         files=(
             *((advertised,) if advertised.interfaces else ()),
             static.kea,
-            *static.kea6,
+            *kea6,
             *static.broker,
             *static.log,
             *names.files,

@@ -214,6 +214,11 @@ def _too_small(name: str, uplink: UplinkView) -> Problem:
     return Problem(f"network/{name}", message, hint)
 
 
+def alone(kinds: Mapping[str, Addressing], links: Mapping[str, Link]) -> Mapping[str, str]:
+    """Device → network, of those whose hosts have global addresses only."""
+    return {links[name].name: name for name, kind in kinds.items() if kind == "global" and name in links}
+
+
 def seen(
     settings: Settings, kinds: Mapping[str, Addressing], found: Global6, uplinks: dict[str, UplinkView]
 ) -> dict[str, UplinkView]:

@@ -1,6 +1,7 @@
 """Global addressing in the lab: two uplinks that both delegate a prefix, by hand.
 
-`home` has internal addresses and global ones, `guest` global ones only: it prefers odido, `home` prefers kpn.
+`home` has internal addresses and global ones, `guest` global ones only: it prefers odido, `home` prefers kpn. So does
+`iot`, which has global ones by DHCPv6 too.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from tests.lab.router import CONFIG
 from tests.lab.topology import INTERNET6
 from tests.lab.wait import wait_for
 
-NODES = ("kpn", "kpn-isp", "odido", "odido-isp", "internet", "firewall", "laptop", "nas", "phone")
+NODES = ("kpn", "kpn-isp", "odido", "odido-isp", "internet", "firewall", "laptop", "nas", "phone", "lamp")
 KPN, KPN_NEXT = IPv6Network("2001:db8:a100::/48"), IPv6Network("2001:db8:a200::/48")
 ODIDO = IPv6Network("2001:db8:b100:ff00::/56")
 SITE = IPv6Network("fd4b:9ca2:1d70::/48")
-# kpn maps the whole plan: the number of home's internal /64 is taken there, guest has none. odido maps home and iot.
+# kpn maps the whole plan: the number of home's internal /64 is taken there, those of guest and iot are free.
 HOME = {"kpn": IPv6Network("2001:db8:a100:11::/64"), "odido": IPv6Network("2001:db8:b100:ff11::/64")}
+IOT = {"kpn": IPv6Network("2001:db8:a100:30::/64"), "odido": IPv6Network("2001:db8:b100:ff30::/64")}
 GUEST = {"kpn": IPv6Network("2001:db8:a100:20::/64"), "odido": IPv6Network("2001:db8:b100:ff20::/64")}
 ADVERTISEMENT = 134
 _LINES = {
@@ -43,6 +45,7 @@ def config(home: str = "both") -> str:
         ("  domain: home.arpa", "  domain: home.arpa\n  hold_down: 0s"),
         ("    addressing: internal ", f"    addressing: {home} "),
         ("  guest:      { subnet: 0x20,", "  guest:      { subnet: 0x20, addressing: global,"),
+        ("  iot:        { subnet", "  iot: { addressing: global, dhcp6: { mode: stateful, lease: 1h }, subnet"),
         ("delegation: none, nat66: auto", "delegation: 56, nat66: auto"),
         ("rules:\n", "rules:\n  - { from: internet, to: laptop, udp: 7, action: accept }\n"),
         ("hosts: ", 'hosts:\n  laptop: { network: home, suffix: "::77" } #'),

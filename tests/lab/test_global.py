@@ -13,9 +13,11 @@ from scapy.layers.inet6 import ICMPv6ND_RS, IPv6
 from scapy.packet import Raw
 
 from tests.lab.capture import Capture, Packet
+from tests.lab.dhcp_client import Client
 from tests.lab.global_world import (
     GUEST,
     HOME,
+    IOT,
     KPN,
     KPN_NEXT,
     ODIDO,
@@ -224,6 +226,27 @@ def test_lifetimes_are_never_longer_than_what_the_isp_leaves(world: GlobalWorld)
         world.no_lease("kpn")
 
 
+@pytest.fixture
+def lamp(world: GlobalWorld) -> Iterator[Client]:
+    world.has("lamp", IOT["kpn"], preferred=True)
+    client = Client(world.nodes["lamp"], "interface eth0", "ipv6rs", "ia_na 1")
+    client.start()
+    yield client
+    client.stop()
+
+
+def test_dhcpv6_leases_addresses_of_the_uplink_in_use(world: GlobalWorld, lamp: Client) -> None:
+    given = lamp.given("BOUND6", "REBOOT6")
+    address = IPv6Address(given["dhcp6_ia_na1_ia_addr1"])
+    assert IOT["kpn"][0x10000] <= address <= IOT["kpn"][0x1FFFF]
+    assert 0 < int(given["dhcp6_ia_na1_ia_addr1_vltime"]) <= 2700, "an hour is asked for"
+    assert given["dhcp6_name_servers"] == "fd4b:9ca2:1d70:30::1"
+    seen = wait_for(lambda: ask_from(lamp.node, address, INTERNET6) == str(address), 10, "its answer")
+    assert seen
+    shown = json.loads(world.nodes["firewall"].output(["routerctl", "leases", "iot", "--json"]))
+    assert str(address) in {lease["address"] for lease in shown["networks"]["iot"]}
+
+
 @pytest.mark.rfc("7084", "L-13")
 @pytest.mark.rfc("7084", "L-14")
 @pytest.mark.rfc("9096", "3.5")
@@ -261,7 +284,7 @@ def test_a_withdrawn_prefix_is_deprecated_also_by_an_agent_that_restarts(world: 
         until = [
             one["until"] for one in json.loads(firewall.path("/var/lib/router/deprecated.json").read_text())["held"]
         ]
-        assert len([moment for moment in until if moment is not None]) == 2, "home's and guest's"
+        assert len([moment for moment in until if moment is not None]) == 3, "of home, guest and iot"
     finally:
         world.delegate("kpn", KPN_NEXT, KPN)
 

@@ -95,11 +95,9 @@ def _dhcp6(settings: Settings, name: str, path: KeyPath, dhcp: Dhcp6) -> Iterato
         yield Complaint((*path, "pool"), "a pool is for `mode: stateful`", "delete it, or write `mode: stateful`")
     if not dhcp.slaac and dhcp.mode != "stateful":
         yield Complaint((*path, "slaac"), "hosts would get no IPv6 address", "write `mode: stateful`, or delete it")
-    if network.addressing != "internal" and (dhcp.mode == "stateful" or not dhcp.slaac):
-        message = "DHCPv6 has internal addresses alone: global ones are made by hosts themselves"
-        if network.addressing == "global" or not dhcp.slaac:
-            mend = "take `mode: stateless`" if network.addressing == "global" else "delete `slaac`"
-            yield Complaint((*path, "mode"), f"{message}, and `addressing` wants them", mend)
+    if network.addressing == "both" and not dhcp.slaac:
+        message = "hosts would get no global address: DHCPv6 has one for each, here the internal one"
+        yield Complaint((*path, "slaac"), message, "delete `slaac`, or write `addressing: global`")
     yield from _lease(path, dhcp.lease)
     yield from _delegation(settings, name, path, dhcp)
     if dhcp.delegate_from is not None and not dhcp.delegate_from.subnet_of(site):
