@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, clients, containers, health, packets, prefix, reload, rules, scale, uplinks
+from tests.bench import agent, clients, containers, exposure, health, packets, prefix, reload, rules, scale, uplinks
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -42,6 +42,8 @@ BOUNDS = {
     "clients-1000-lost": Bound("leases and renewals of them without a right answer", worst=0),
     "clients-1000-names": Bound("names or reverse names of them that are wrong two minutes later", worst=0),
     "clients-1000-memory": Bound("resident memory of the agent, Kea's three servers and named with them", worst=250),
+    "container-open": Bound("a container's start to the first connection from outside", worst=1000),
+    "container-close": Bound("a container's end to its port closed in the firewall", worst=1000),
     "rules-5000": Bound("a packet under 5,000 rules over 20 zones against 20 rules, softirq CPU time", worst=1.1),
 }
 # One run may give several figures: names → what measures them.
@@ -62,6 +64,7 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("ingress-killed",), health.ingress_killed),
     (("broker-down",), health.broker_down),
     (("false-alarms",), health.false_alarms),
+    (("container-open", "container-close"), exposure.container_times),
     (("rules-5000",), rules.rules_5000),
     (
         ("clients-1000", "clients-1000-lost", "clients-1000-names", "clients-1000-memory"),
