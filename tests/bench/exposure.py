@@ -21,7 +21,7 @@ EACH = 0.01
 def container_times() -> tuple[Figure, Figure]:
     """Milliseconds from a container's start to the first connection from outside, and from its end to a closed port.
 
-    With a real engine where one can run, by the engine's own clock: an end shows in the firewall's kernel, since nothing
+    With a real engine where one can run, by the engine's own clock: an end shows in the firewall's kernel, as nothing
     answers any more. Else with the recorded one, where packets show both.
     """
     try:
