@@ -30,6 +30,8 @@ PATIENCE = 10.0
 INFINITE = 0xFFFFFFFF  # RFC 2131 section 3.3, RFC 8415 section 7.7
 # Less free space than this, and the next lease may be lost.
 LEAST_BYTES = 1 << 20
+# A directory that changed so lately may change again without another time in it.
+_SETTLED = 2.0
 _PREFIX = "2"  # Kea's number of IA_PD in `lease_type`
 _LONGEST = 256 << 20
 _HINT = "Kea leaves it out too, and writes the file anew within an hour"
@@ -195,6 +197,7 @@ class KeaLeases:
         self._held: tuple[HeldLease, ...] = ()
         self._ends: float | None = None
         self._unknown: dict[str, float] = {}
+        self._stamp = 0.0
         self._said = Served()
 
     def held(self) -> tuple[HeldLease, ...]:
@@ -247,6 +250,10 @@ class KeaLeases:
         """The files of the hook: each one line, `<link-local address> <DUID>`."""
         found: dict[str, tuple[str, IPv6Address]] = {}
         try:
+            stamp = (self._directory / "delegating").stat().st_mtime
+            if stamp == self._stamp and stamp < self._clock() - _SETTLED:
+                return False
+            self._stamp = stamp
             paths = sorted((self._directory / "delegating").iterdir())
         except OSError:
             paths = []

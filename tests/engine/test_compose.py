@@ -44,6 +44,19 @@ def test_client_resolves_names(demo: Project) -> None:
     assert "10.10.0.1" in addresses("firewall"), "by the search list"
 
 
+def test_client_is_told_the_resolver_by_dhcpv6(demo: Project) -> None:
+    # Message 11, a DUID of the kind link-layer, options 23 and 24 (RFC 8415 section 18.2.6); kernel and radvd go on.
+    ask = (
+        "import socket, struct; s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(('::', 546))\n"
+        "s.settimeout(3); where = ('ff02::1:2', 547, 0, socket.if_nametoindex('lan'))\n"
+        "s.sendto(bytes.fromhex('0b010203 0001000a 00030001020000001064 00060004 00170018'), where)\n"
+        "print(s.recv(1500).hex())"
+    )
+    answer = wait_for(lambda: demo.run("client", "python3", "-c", ask, check=False).strip(), 30, "Kea's answer")
+    assert answer.startswith("07010203")
+    assert "00170010fd4b9ca21d7000100000000000000001" in answer
+
+
 def test_no_internal_address_on_the_wire(demo: Project) -> None:
     internal = "net 10.0.0.0/8 or net fd00::/8"
     capture = ("tcpdump", "-n", "-i", "line", "-c", "1", internal)

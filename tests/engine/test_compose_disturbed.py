@@ -18,6 +18,7 @@ DAEMONS = [
     ("ingress-kpn", "dhcpcd"),
     ("ingress-kpn", "router-agent"),
     ("firewall", "kea-dhcp4"),
+    ("firewall", "kea-dhcp6"),
     ("firewall", "radvd"),
     ("firewall", "mosquitto"),
     ("firewall", "router-agent"),
