@@ -30,16 +30,21 @@ class _Forward:
     def _between(self, source: Zone, destination: Zone) -> Iterator[list[str]]:
         if not self.pairs.has(source.name, destination.name):
             return
-        lines = [*self.pairs.rules(source.name, destination.name), *self.pairs.rest(source.name, destination.name)]
-        yield chain(f"fwd_{source.name}_{destination.name}", lines)
+        name = f"fwd_{source.name}_{destination.name}"
+        rules, chains = self.pairs.rules(name, source.name, destination.name)
+        yield from chains
+        yield chain(name, [*rules, *self.pairs.rest(source.name, destination.name)])
 
     def _outward(self, source: Zone) -> Iterator[list[str]]:
         """To the internet. The mark becomes the connection's: it stays on its uplink."""
         if not self.pairs.has(source.name, INTERNET):
             return
         local = [] if self.policy.local_outside else ["ip6 daddr fc00::/7 counter drop"]
+        name = f"fwd_{source.name}_{INTERNET}"
+        rules, chains = self.pairs.rules(name, source.name, INTERNET)
+        yield from chains
         yield chain(
-            f"fwd_{source.name}_{INTERNET}",
+            name,
             [
                 "ip daddr @bogons4 counter drop",
                 "ip6 daddr @bogons6 counter drop",
@@ -47,7 +52,7 @@ class _Forward:
                 NOT_TRANSIT,
                 "meta mark & 0xff == 0 counter drop",
                 "ct mark set meta mark & 0x3ff",
-                *self.pairs.rules(source.name, INTERNET),
+                *rules,
                 *self.pairs.rest(source.name, INTERNET),
             ],
         )
@@ -57,13 +62,16 @@ class _Forward:
         if not self.pairs.has(INTERNET, destination.name):
             return
         accepted = ["ip daddr . meta l4proto . th dport @forwards4 accept"]
+        name = f"fwd_{INTERNET}_{destination.name}"
+        rules, chains = self.pairs.rules(name, INTERNET, destination.name)
+        yield from chains
         yield chain(
-            f"fwd_{INTERNET}_{destination.name}",
+            name,
             [
                 NOT_TRANSIT,
                 "meta mark & 0xff == 0 counter drop",
                 "ct mark set meta mark & 0x3ff",
-                *self.pairs.rules(INTERNET, destination.name),
+                *rules,
                 *(accepted if destination.name in self.pairs.forwarded else []),
                 *open_ports(destination),
                 *self.pairs.rest(INTERNET, destination.name),

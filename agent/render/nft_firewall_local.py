@@ -34,11 +34,15 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
             foreign = f"goto in_{INTERNET}" if pairs.has(INTERNET, FIREWALL) else "counter drop"
             outside = [f"ip saddr != @transit4 {foreign}", f"ip6 saddr != @transit6 {foreign}"]
         name = zone.name
-        lines = [*_opened(zone), *outside, *ping, *pairs.rules(name, FIREWALL), *pairs.rest(name, FIREWALL)]
+        rules, chains = pairs.rules(f"in_{name}", name, FIREWALL)
+        lines = [*_opened(zone), *outside, *ping, *rules, *pairs.rest(name, FIREWALL)]
         dispatch.append(f"{quoted(zone.device)} : goto in_{name}")
+        yield from chains
         yield chain(f"in_{name}", lines)
     if pairs.has(INTERNET, FIREWALL):
-        ruled = [*pairs.rules(INTERNET, FIREWALL), *pairs.rest(INTERNET, FIREWALL)]
+        rules, chains = pairs.rules(f"in_{INTERNET}", INTERNET, FIREWALL)
+        yield from chains
+        ruled = [*rules, *pairs.rest(INTERNET, FIREWALL)]
         lines = ["meta mark & 0xff == 0 counter drop", "ct mark set meta mark & 0x3ff", *ruled]
         yield chain(f"in_{INTERNET}", lines)
     bus = [f"tcp dport {policy.bus_port} accept"] if policy.bus_port is not None else []
@@ -66,10 +70,13 @@ def output_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
     )
     dispatch: list[str] = []
     for zone in (*policy.zones, policy.transit) if closing else ():
-        lines = [*pairs.rules(FIREWALL, zone.name), *pairs.rest(FIREWALL, zone.name, ())]
+        rules, chains = pairs.rules(f"self_{zone.name}", FIREWALL, zone.name)
+        yield from chains
+        lines = [*rules, *pairs.rest(FIREWALL, zone.name, ())]
         if zone is policy.transit:
-            far = [*pairs.rules(FIREWALL, INTERNET), *pairs.rest(FIREWALL, INTERNET, ())]
-            yield chain(f"self_{INTERNET}", far)
+            rules, chains = pairs.rules(f"self_{INTERNET}", FIREWALL, INTERNET)
+            yield from chains
+            yield chain(f"self_{INTERNET}", [*rules, *pairs.rest(FIREWALL, INTERNET, ())])
             outside = f"goto self_{INTERNET}"
             lines = [f"ip daddr != @transit4 {outside}", f"ip6 daddr != @transit6 {outside}", *lines]
         dispatch.append(f"{quoted(zone.device)} : goto self_{zone.name}")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from agent.desired.firewall import INTERNET, Action, FilterRule, FirewallPolicy, Match, ZonePair
 from agent.desired.log import LOG_GROUP
 from agent.model import Family, IPNetwork
-from agent.render.nft_firewall_groups import Lookup, grouped
+from agent.render.nft_firewall_groups import Lookup, grouped, groups
+from agent.render.nft_firewall_split import divided
 from agent.render.nft_text import braced
 
 _VERDICTS: dict[Action, str] = {"accept": "accept", "drop": "drop", "reject": "reject with icmpx admin-prohibited"}
@@ -127,6 +128,25 @@ def chain(name: str, lines: Iterable[str]) -> list[str]:
     return [f"chain {name} {{", *(f"    {line}" for line in lines), "}"]
 
 
+def _part_lines(part: FilterRule | Lookup, words: str) -> Iterator[str]:
+    return part.lines(_VERDICTS) if isinstance(part, Lookup) else rule_lines(part, words)
+
+
+def _runs(rules: tuple[FilterRule, ...]) -> Iterator[tuple[FilterRule, ...] | Lookup]:
+    """Large look-ups, and all that stands between two of them as one list."""
+    between: tuple[FilterRule, ...] = ()
+    for group in groups(rules):
+        if not group.large:
+            between += group.rules
+            continue
+        if between:
+            yield between
+        yield from group.lookups
+        between = group.others
+    if between:
+        yield between
+
+
 class Pairs:
     """The pairs of zones of one policy."""
 
@@ -143,17 +163,25 @@ class Pairs:
         """Whether any new connection may go from one zone to another."""
         return (source, destination) in self._pairs or (source == INTERNET and destination in self._open)
 
-    def rules(self, source: str, destination: str) -> list[str]:
-        """The rules of a pair, as nft lines."""
+    def rules(self, place: str, source: str, destination: str) -> tuple[list[str], list[list[str]]]:
+        """The rules of a pair as nft lines, and the chains, named after `place`, that they lead to."""
         pair = self._pairs.get((source, destination))
-        words = f"{source}>{destination}"
         if pair is None:
-            return []
-        return [
-            line
-            for part in grouped(pair.rules)
-            for line in (part.lines(_VERDICTS) if isinstance(part, Lookup) else rule_lines(part, words))
-        ]
+            return [], []
+
+        def render(rules: tuple[FilterRule, ...]) -> list[str]:
+            return [line for part in grouped(rules) for line in _part_lines(part, f"{source}>{destination}")]
+
+        lines: list[str] = []
+        chains: list[list[str]] = []
+        for number, part in enumerate(_runs(pair.rules)):
+            if isinstance(part, Lookup):
+                lines += part.lines(_VERDICTS)
+                continue
+            found, more = divided(f"{place}_{number}" if number else place, part, render)
+            lines += found
+            chains += (chain(*each) for each in more)
+        return lines, chains
 
     def rest(self, source: str, destination: str, otherwise: tuple[str, ...] = ("counter drop",)) -> list[str]:
         """What is done with that which no rule of a pair matches."""
