@@ -23,9 +23,13 @@ def installed() -> bool:
     return found is not None and int(found[1]) >= 20
 
 
+def _directory() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-router" / "bind920"
+
+
 def unpacked() -> Path:
     """The directory of the unpacked packages; downloads them when they are not there yet (half a minute)."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "container-router" / "bind920"
+    root = _directory()
     if (root / ".done").exists():
         return root
     if not shutil.which("mmdebstrap"):
@@ -36,6 +40,11 @@ def unpacked() -> Path:
     run(*argv, *proxy_options(), "trixie", str(root), *mirrors("trixie"))
     (root / ".done").touch()
     return root
+
+
+def at_hand() -> bool:
+    """Whether it is there without a download."""
+    return installed() or (_directory() / ".done").exists()
 
 
 def give(node: Node) -> None:

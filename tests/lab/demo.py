@@ -6,6 +6,8 @@ import sys
 import time
 from ipaddress import IPv6Network, ip_address
 
+from tests.lab import bind920
+from tests.lab.dns_world import wait_data
 from tests.lab.internet import ask
 from tests.lab.lab import Lab
 from tests.lab.node import Node
@@ -26,6 +28,8 @@ def chapters(lab: Lab, story: Story) -> None:
     """All of them."""
     story.say("two ISPs, two ingresses, a firewall and four hosts stand in namespaces")
     story.say("their daemons start: Kea, radvd, mosquitto, dhcpcd, the agents")
+    if bind920.at_hand():
+        bind920.give(lab.nodes["firewall"])
     lab.start()
     uplinks(lab, story)
     laptop(lab, story)
@@ -67,6 +71,17 @@ def laptop(lab: Lab, story: Story) -> None:
     sources = lab.internet.sources(since=since)
     internal = sorted(source for source in sources if _internal(source))
     story.note("internal sources captured at the internet host", ", ".join(internal) or "none", well=not internal)
+    story.check("asked for nas.home.arpa the firewall says", lambda: _name(lab, "nas.home.arpa", "10.10.0.5"))
+    if bind920.at_hand():
+        story.check("and for www.example, over TLS to 9.9.9.9", lambda: _name(lab, "www.example", INTERNET4))
+    else:
+        story.say("names outside: only BIND 9.20 asks its forwarders over TLS, as in the images")
+
+
+def _name(lab: Lab, name: str, address: str) -> str:
+    """What the laptop hears, once it is right."""
+    wait_data(lab.nodes["laptop"], name, "A", *((address,) if "www" not in name else (address, "internet.example.")))
+    return address
 
 
 def _reach(lab: Lab, address: str, source: str) -> str:
