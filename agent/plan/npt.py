@@ -93,7 +93,7 @@ def assign(
     """External ids for (name, internal id), first served first, in a space of 2^bits.
 
     As many networks as there is room for get one, in the order given. A remembered id that fits stays; else the
-    internal id modulo the space when it is free, else the next free one. One of `busy` is taken by nobody anew.
+    internal id modulo the space when it is free, else the next free one. One of `busy` is taken where no other is left.
     """
     space = 1 << bits
     first = networks[:space]
@@ -102,14 +102,13 @@ def assign(
         known = remembered.get(name)
         if known is not None and 0 <= known < space and known not in ids.values():
             ids[name] = known
-    taken = {*ids.values(), *busy}
     for name, internal in first:
         if name not in ids:
-            free = next((i % space for i in range(internal, internal + space) if i % space not in taken), None)
-            if free is None:
-                break
-            ids[name] = free
-            taken.add(free)
+            for taken in ({*ids.values(), *busy}, set(ids.values())):
+                free = next((i % space for i in range(internal, internal + space) if i % space not in taken), None)
+                if free is not None:
+                    ids[name] = free
+                    break
     return ids
 
 
