@@ -19,6 +19,9 @@ GUEST = (
     "dhcpcd-base",
     "kea-dhcp4-server",
     "kea-dhcp6-server",
+    "kea-dhcp-ddns-server",
+    "bind9",
+    "bind9-dnsutils",
     "radvd",
     "mosquitto",
     "mosquitto-clients",
@@ -30,6 +33,9 @@ GUEST = (
     "ppp",
     "pppoe",
     "wireguard-tools",
+    # what a Docker engine needs of its host
+    "runc",
+    "iptables",
 )
 # The suite's emulator is two to three times as fast as bookworm's. Its Python is the guest's: it compiles the project
 # for the guest at the host's speed.
