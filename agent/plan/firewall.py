@@ -15,10 +15,10 @@ from agent.desired import Document, Plan, Problem, Publication, WantedAddress
 from agent.desired.dhcp4 import KeaDhcp4Config
 from agent.desired.dhcp6 import KeaDhcp6Config
 from agent.desired.docker_hosts import Machines
-from agent.desired.firewall import PINNED, RULED, Balance, FirewallPolicy, FirewallTable, Steer
+from agent.desired.firewall import FirewallPolicy, FirewallTable, Steer
 from agent.desired.log import UlogdConfig
 from agent.desired.names import Names
-from agent.model import Choice, Family, Link, Memory, Neighbour, PolicyRule, Route, State
+from agent.model import Link, Memory, Neighbour, PolicyRule, Route, State
 from agent.plan import (
     advertise,
     dhcp4,
@@ -26,6 +26,7 @@ from agent.plan import (
     dhcp6_global,
     docker_hosts,
     exposure,
+    firewall_marks,
     firewall_routes,
     flows,
     forwards,
@@ -46,7 +47,7 @@ from agent.plan.interface import Role
 from agent.plan.npt import Addressing
 from agent.plan.public_dns import plan_public
 from agent.plan.same import Same
-from agent.plan.standing import FAMILIES, Outlook, outlook, standings
+from agent.plan.standing import outlook, standings
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,37 +112,6 @@ def _closed(roles: Mapping[str, Role]) -> tuple[str, ...]:
     return tuple(sorted({link.name for role in roles.values() for link in role.wanted} - used))
 
 
-def _choice(
-    found: tuple[Choice, ...], family: Family, devices: Mapping[str, str], uplinks: Mapping[str, UplinkView]
-) -> tuple[tuple[str, int], ...]:
-    """(device, mark) of one family."""
-    picked = ((c.network, c.of(family).uplink) for c in found)
-    return tuple((devices[network], uplinks[name].mark) for network, name in picked if name is not None)
-
-
-def _steered(
-    static: _Static, family: Family, devices: Mapping[str, str], uplinks: Mapping[str, UplinkView], out: Outlook
-) -> Iterator[tuple[str, Steer, int]]:
-    """(device, rule, mark) of the rules whose uplink can be used; `via` has another while it is drained."""
-    for name, steer in static.steers:
-        uplink = uplinks.get(steer.uplink)
-        prefix = next(iter(static.orders[name].subnets6), None)
-        if uplink is None or uplink.refuses(family, prefix) or (steer.uplink in out.drained and not steer.only):
-            continue
-        yield devices[name], steer, uplink.mark | (PINNED if steer.only else RULED)
-
-
-def _balances(settings: Settings, found: tuple[Choice, ...], uplinks: Mapping[str, UplinkView]) -> Iterator[Balance]:
-    """What uplinks share now."""
-    for choice in found:
-        for family in FAMILIES:
-            shares = choice.of(family).shares
-            if shares:
-                marked = tuple((uplinks[name].mark, weight) for name, weight in shares)
-                sticky = settings.networks[choice.network].balance == "source"
-                yield Balance(choice.network, family, marked, sticky=sticky)
-
-
 def _pinholes(settings: Settings) -> Iterator[tuple[str, int, str]]:
     """(network, rule, host) of inbound IPv6."""
     for number, rule in enumerate(settings.rules, 1):
@@ -202,14 +172,14 @@ def plan_firewall(settings: Settings, state: State, now: float) -> Plan:
     return Plan(
         nft=FirewallTable(
             policy=static.policy,
-            choice4=_choice(found, 4, devices, uplinks),
-            choice6=_choice(found, 6, devices, uplinks),
+            choice4=firewall_marks.choice(found, 4, devices, uplinks),
+            choice6=firewall_marks.choice(found, 6, devices, uplinks),
             ingress=tuple((uplink.mac, uplink.mark) for uplink in uplinks.values() if uplink.mac),
             external4=tuple((prefix, uplink.mark) for uplink in uplinks.values() for prefix in uplink.external4),
             external6=tuple((prefix, uplink.mark) for uplink in uplinks.values() for prefix in uplink.external6),
-            steered4=tuple(_steered(static, 4, devices, uplinks, out)),
-            steered6=tuple(_steered(static, 6, devices, uplinks, out)),
-            balances=tuple(_balances(settings, found, uplinks)),
+            steered4=tuple(firewall_marks.steered(static.steers, static.orders, 4, devices, uplinks, out)),
+            steered6=tuple(firewall_marks.steered(static.steers, static.orders, 6, devices, uplinks, out)),
+            balances=tuple(firewall_marks.balances(settings, found, uplinks)),
             lists=lists.sets(settings, state),
             machines=static.machines,
             exposed=exposure.exposed(settings, state),
