@@ -14,7 +14,7 @@ import structlog
 from agent import events as ev
 from agent.boot import BoottimeClock, notify_ready
 from agent.commands import answer, table
-from agent.config import ConfigError, Settings
+from agent.config import ConfigError, Finding, Settings
 from agent.configuration import Configuration
 from agent.desired import Problem, Publication, Ruleset
 from agent.drivers.bus import Bus, BusError
@@ -33,9 +33,12 @@ LEFT = 20.0
 
 
 def engine_socket(environ: Mapping[str, str]) -> Path:
-    """Where the engine listens, from DOCKER_HOST as its own tools have it. Only a unix socket is understood."""
-    told = environ.get("DOCKER_HOST", "")
-    return Path(told.removeprefix("unix://")) if told.startswith("unix://") else Path(SOCKET)
+    """Where the engine listens, from DOCKER_HOST as its own tools have it. ConfigError where that is no unix socket."""
+    told = environ.get("DOCKER_HOST", "") or f"unix://{SOCKET}"
+    if not told.startswith("unix://"):
+        mend = "mount the engine's socket, or leave the variable out"
+        raise ConfigError([Finding("environment", 0, 0, "DOCKER_HOST", f"{told!r} is no unix:// socket", mend)])
+    return Path(told.removeprefix("unix://"))
 
 
 class DockerHostAgent:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.config import load
 from agent.desired.broker import BrokerTls, MosquittoAcl, MosquittoConfig
 from agent.drivers.passwords import (
     PasswordsError,
@@ -17,6 +18,7 @@ from agent.drivers.passwords import (
     verify_password,
     write_passwords,
 )
+from agent.plan.broker import plan_broker
 from agent.render.mosquitto import render_mosquitto, render_mosquitto_acl
 from agent.secrets import SecretsError, make_secrets
 
@@ -76,6 +78,22 @@ def test_a_docker_host_has_three_topics_and_takes_nobodys_connection() -> None:
     assert lines.index("use_username_as_clientid true") > lines.index("listener 8883 10.98.0.1")
     assert "max_connections 256" in lines
     assert "use_username_as_clientid true" not in render_mosquitto(MosquittoConfig("10.98.0.1", 1883)).text
+
+
+def test_the_broker_has_room_for_every_docker_host_and_seldom_restarts_for_one_more() -> None:
+    settings = load(Path(__file__).parents[2] / "compose/router-hoster.yaml", {})
+    config, acl = plan_broker(settings)
+    assert isinstance(config, MosquittoConfig)
+    assert (config.connections, config.strangers) == (128, True)
+    assert acl == MosquittoAcl("rack", ("firewall", "hetzner"), hosts=True)
+    vm1 = settings.docker_hosts["vm1"]
+    many = settings.model_copy(update={"docker_hosts": {f"vm{n}": vm1 for n in range(4094)}})
+    config, _ = plan_broker(many)
+    assert isinstance(config, MosquittoConfig)
+    assert config.connections == 16384
+    home, _ = plan_broker(load(Path(__file__).parents[2] / "compose/router-home.yaml", {}))
+    assert isinstance(home, MosquittoConfig)
+    assert (home.connections, home.strangers) == (64, False)
 
 
 def test_the_hash_is_mosquittos() -> None:
