@@ -31,9 +31,10 @@ class _Forward:
         if not self.pairs.has(source.name, destination.name):
             return
         name = f"fwd_{source.name}_{destination.name}"
-        rules, chains = self.pairs.rules(name, source.name, destination.name)
+        ends = source.name, destination.name
+        lines, chains = self.pairs.rules(name, *ends, self.pairs.rest(*ends))
         yield from chains
-        yield chain(name, [*rules, *self.pairs.rest(source.name, destination.name)])
+        yield chain(name, lines)
 
     def _outward(self, source: Zone) -> Iterator[list[str]]:
         """To the internet. The mark becomes the connection's: it stays on its uplink."""
@@ -41,7 +42,7 @@ class _Forward:
             return
         local = [] if self.policy.local_outside else ["ip6 daddr fc00::/7 counter drop"]
         name = f"fwd_{source.name}_{INTERNET}"
-        rules, chains = self.pairs.rules(name, source.name, INTERNET)
+        rules, chains = self.pairs.rules(name, source.name, INTERNET, self.pairs.rest(source.name, INTERNET))
         yield from chains
         yield chain(
             name,
@@ -53,7 +54,6 @@ class _Forward:
                 "meta mark & 0xff == 0 counter drop",
                 "ct mark set meta mark & 0x3ff",
                 *rules,
-                *self.pairs.rest(source.name, INTERNET),
             ],
         )
 
@@ -63,7 +63,12 @@ class _Forward:
             return
         accepted = ["ip daddr . meta l4proto . th dport @forwards4 accept"]
         name = f"fwd_{INTERNET}_{destination.name}"
-        rules, chains = self.pairs.rules(name, INTERNET, destination.name)
+        rest = [
+            *(accepted if destination.name in self.pairs.forwarded else []),
+            *open_ports(destination),
+            *self.pairs.rest(INTERNET, destination.name),
+        ]
+        rules, chains = self.pairs.rules(name, INTERNET, destination.name, rest)
         yield from chains
         yield chain(
             name,
@@ -72,9 +77,6 @@ class _Forward:
                 "meta mark & 0xff == 0 counter drop",
                 "ct mark set meta mark & 0x3ff",
                 *rules,
-                *(accepted if destination.name in self.pairs.forwarded else []),
-                *open_ports(destination),
-                *self.pairs.rest(INTERNET, destination.name),
             ],
         )
 

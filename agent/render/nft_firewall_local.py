@@ -34,15 +34,14 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
             foreign = f"goto in_{INTERNET}" if pairs.has(INTERNET, FIREWALL) else "counter drop"
             outside = [f"ip saddr != @transit4 {foreign}", f"ip6 saddr != @transit6 {foreign}"]
         name = zone.name
-        rules, chains = pairs.rules(f"in_{name}", name, FIREWALL)
-        lines = [*_opened(zone), *outside, *ping, *rules, *pairs.rest(name, FIREWALL)]
+        rules, chains = pairs.rules(f"in_{name}", name, FIREWALL, pairs.rest(name, FIREWALL))
+        lines = [*_opened(zone), *outside, *ping, *rules]
         dispatch.append(f"{quoted(zone.device)} : goto in_{name}")
         yield from chains
         yield chain(f"in_{name}", lines)
     if pairs.has(INTERNET, FIREWALL):
-        rules, chains = pairs.rules(f"in_{INTERNET}", INTERNET, FIREWALL)
+        ruled, chains = pairs.rules(f"in_{INTERNET}", INTERNET, FIREWALL, pairs.rest(INTERNET, FIREWALL))
         yield from chains
-        ruled = [*rules, *pairs.rest(INTERNET, FIREWALL)]
         lines = ["meta mark & 0xff == 0 counter drop", "ct mark set meta mark & 0x3ff", *ruled]
         yield chain(f"in_{INTERNET}", lines)
     bus = [f"tcp dport {policy.bus_port} accept"] if policy.bus_port is not None else []
@@ -70,13 +69,14 @@ def output_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
     )
     dispatch: list[str] = []
     for zone in (*policy.zones, policy.transit) if closing else ():
-        rules, chains = pairs.rules(f"self_{zone.name}", FIREWALL, zone.name)
+        rest = pairs.rest(FIREWALL, zone.name, ())
+        lines, chains = pairs.rules(f"self_{zone.name}", FIREWALL, zone.name, rest)
         yield from chains
-        lines = [*rules, *pairs.rest(FIREWALL, zone.name, ())]
         if zone is policy.transit:
-            rules, chains = pairs.rules(f"self_{INTERNET}", FIREWALL, INTERNET)
+            rest = pairs.rest(FIREWALL, INTERNET, ())
+            far, chains = pairs.rules(f"self_{INTERNET}", FIREWALL, INTERNET, rest)
             yield from chains
-            yield chain(f"self_{INTERNET}", [*rules, *pairs.rest(FIREWALL, INTERNET, ())])
+            yield chain(f"self_{INTERNET}", far)
             outside = f"goto self_{INTERNET}"
             lines = [f"ip daddr != @transit4 {outside}", f"ip6 daddr != @transit6 {outside}", *lines]
         dispatch.append(f"{quoted(zone.device)} : goto self_{zone.name}")

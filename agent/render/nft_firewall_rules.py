@@ -163,25 +163,32 @@ class Pairs:
         """Whether any new connection may go from one zone to another."""
         return (source, destination) in self._pairs or (source == INTERNET and destination in self._open)
 
-    def rules(self, place: str, source: str, destination: str) -> tuple[list[str], list[list[str]]]:
-        """The rules of a pair as nft lines, and the chains, named after `place`, that they lead to."""
+    def rules(
+        self, place: str, source: str, destination: str, rest: Iterable[str]
+    ) -> tuple[list[str], list[list[str]]]:
+        """The rules of a pair and `rest` as the last lines of the chain `place`, and the chains that they lead to."""
         pair = self._pairs.get((source, destination))
-        if pair is None:
-            return [], []
+        last = tuple(rest)
+        if pair is None or not pair.rules:
+            return [*last], []
 
         def render(rules: tuple[FilterRule, ...]) -> list[str]:
             return [line for part in grouped(rules) for line in _part_lines(part, f"{source}>{destination}")]
 
         lines: list[str] = []
         chains: list[list[str]] = []
-        for number, part in enumerate(_runs(pair.rules)):
+        *before, final = _runs(pair.rules)
+        for number, part in enumerate(before, 1):
             if isinstance(part, Lookup):
                 lines += part.lines(_VERDICTS)
                 continue
-            found, more = divided(f"{place}_{number}" if number else place, part, render)
+            found, more = divided(f"{place}_{number}", part, render)
             lines += found
             chains += (chain(*each) for each in more)
-        return lines, chains
+        if isinstance(final, Lookup):
+            return [*lines, *final.lines(_VERDICTS), *last], chains
+        found, more = divided(place, final, render, last)
+        return [*lines, *found], [*chains, *(chain(*each) for each in more)]
 
     def rest(self, source: str, destination: str, otherwise: tuple[str, ...] = ("counter drop",)) -> list[str]:
         """What is done with that which no rule of a pair matches."""

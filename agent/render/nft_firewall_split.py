@@ -182,10 +182,11 @@ def _best(items: list[tuple[int, Match]]) -> _Division | None:
 class _Tree:
     """The chains of one list. Each is behind those that it goes to."""
 
-    def __init__(self, name: str, render: Render) -> None:
+    def __init__(self, name: str, render: Render, rest: tuple[str, ...]) -> None:
         self.chains: list[tuple[str, list[str]]] = []
         self._name = name
         self._render = render
+        self._rest = rest
 
     def lines(self, rules: tuple[FilterRule, ...], depth: int = _DEPTH) -> list[str]:
         """The rules themselves, or the look-ups that lead to them and the rest behind."""
@@ -210,7 +211,7 @@ class _Tree:
     def named(self, body: list[str]) -> str:
         """A new chain."""
         name = f"{self._name}_{len(self.chains) + 1}"
-        self.chains.append((name, body))
+        self.chains.append((name, [*body, *self._rest]))
         return name
 
 
@@ -222,14 +223,17 @@ def _chosen(
     return tuple(replace(rules[number], matches=tuple(match for _, match in group)) for number, group in found)
 
 
-def divided(name: str, rules: tuple[FilterRule, ...], render: Render) -> tuple[list[str], list[tuple[str, list[str]]]]:
+def divided(
+    name: str, rules: tuple[FilterRule, ...], render: Render, rest: tuple[str, ...] | None = None
+) -> tuple[list[str], list[tuple[str, list[str]]]]:
     """The lines of a list, and the chains they lead to: (name beginning with `name`, lines).
 
-    What no rule matches goes on behind the lines.
+    `rest`: what is done with packets that no rule matches, as the end of the lines and of each chain; None where more
+    rules come behind the lines.
     """
-    tree = _Tree(name, render)
+    tree = _Tree(name, render, rest or ())
     lines = tree.lines(rules)
-    if not tree.chains:
-        return lines, []
-    # What falls through one of the chains returns behind the jump, not to the next look-up.
-    return [f"jump {tree.named(lines)}"], tree.chains
+    if tree.chains and rest is None:
+        # What falls through one of the chains returns behind the jump, not to the next look-up.
+        lines = [f"jump {tree.named(lines)}"]
+    return [*lines, *(rest or ())], tree.chains

@@ -45,6 +45,7 @@ BOUNDS = {
     "container-open": Bound("a container's start to the first connection from outside", worst=1000),
     "container-close": Bound("a container's end to its port closed in the firewall", worst=1000),
     "rules-5000": Bound("a packet under 5,000 rules over 20 zones against 20 rules, softirq CPU time", worst=1.1),
+    "rules-5000-mixed": Bound("the same with subnets, ranges, lists, limits, logs and drops among the rules"),
 }
 # One run may give several figures: names → what measures them.
 CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
@@ -65,7 +66,7 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("broker-down",), health.broker_down),
     (("false-alarms",), health.false_alarms),
     (("container-open", "container-close"), exposure.container_times),
-    (("rules-5000",), rules.rules_5000),
+    (("rules-5000", "rules-5000-mixed"), rules.rules_5000),
     (
         ("clients-1000", "clients-1000-lost", "clients-1000-names", "clients-1000-memory"),
         clients.clients_1000,

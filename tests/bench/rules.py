@@ -13,10 +13,12 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
+from typing import TypeAlias
 
 from agent.config import Settings, load
 from agent.model import Link, State
@@ -30,19 +32,42 @@ PACKETS, TRIES, ROUNDS = 20_000, 5, 9
 NETWORKS = ZONES - 1
 TARGET = "10.2.0.250"
 PORT = 7777
+# A rule by its number, its destination's network, and a host in that.
+Kind: TypeAlias = Callable[[int, int, int], str]
 
 
-def settings(count: int) -> Settings:
-    """So many rules: of hosts and ports, each tenth of a subnet and a service; the last is the one that is measured."""
+def _plain(number: int, destination: int, host: int) -> str:
+    """Hosts and ports; each tenth a subnet and a service."""
+    if number % 10 == 0:
+        return f"to: 10.{destination}.3.{host % 16 * 16}/28, service: [https, dns], action: accept"
+    return f"to: 10.{destination}.1.{host + 1}, udp: {number % 60000 + 1}, action: accept"
+
+
+def _mixed(number: int, destination: int, host: int) -> str:
+    """What people write: hosts, subnets, ranges of ports, lists, limits, pings, drops between the accepts."""
+    subnet, port = f"10.{destination}.{3 + host // 16}.{host % 16 * 16}/28", number % 50000 + 1
+    return (
+        f"to: 10.{destination}.1.{host + 1}, udp: {port}, action: accept",
+        f"to: {subnet}, service: [https, dns], action: accept",
+        f"to: 10.{destination}.1.{host + 1}, tcp: {port}, action: drop",
+        f"to: {subnet}, udp: {port}-{port + 9}, action: accept",
+        f"to: 10.{destination}.1.{host + 1}, tcp: [{port}-{port + 500}, {port + 600}], action: accept",
+        f"to: n{destination}, tcp: {port}, limit: 100/s burst 100, action: accept",
+        f"to: {subnet}, action: reject",
+        f"to: 10.{destination}.1.{host + 1}, icmp: echo-request, action: accept",
+        f"to: bad, udp: {port}, action: drop",
+        f"to: [10.{destination}.1.{host + 1}, {subnet}], service: ssh, log: true, action: accept",
+    )[number % 10]
+
+
+def settings(count: int, what: Kind = _plain, *, one_pair: bool = False) -> Settings:
+    """So many rules; the last is the one that is measured. `one_pair`: all of its pair of zones."""
     lines = []
     for number in range(count - 1):
-        source = number % NETWORKS + 1
-        destination = (source + number // NETWORKS) % NETWORKS + 1
-        host = number // (NETWORKS * NETWORKS)
-        what = f"to: 10.{destination}.1.{host + 1}, udp: {number % 60000 + 1}"
-        if number % 10 == 0:
-            what = f"to: 10.{destination}.3.{host % 16 * 16}/28, service: [https, dns]"
-        lines.append(f"  - {{ from: 10.{source}.2.{host + 1}, {what}, action: accept }}")
+        source = 1 if one_pair else number % NETWORKS + 1
+        destination = 2 if one_pair else (source + number // NETWORKS) % NETWORKS + 1
+        host = number % 250 if one_pair else number // (NETWORKS * NETWORKS)
+        lines.append(f"  - {{ from: 10.{source}.2.{host + 1}, {what(number, destination, host)} }}")
     lines.append(f"  - {{ from: 10.1.0.10, to: {TARGET}, udp: {PORT}, action: accept }}")
     networks = [f"  n{n}: {{ subnet: {n:#x}, ipv4: 10.{n}.0.1/16 }}" for n in range(1, ZONES)]
     dmz = "  dmz: { subnet: 0x99, ipv4: 10.99.0.0/24, transit: true, dhcp4: { pool: 10.99.0.10-10.99.0.99 } }"
@@ -54,6 +79,7 @@ def settings(count: int) -> Settings:
             *networks,
             dmz,
             "uplinks: { kpn: { kind: dhcp } }",
+            "lists: { bad: { addresses: [10.2.9.0/28, 10.3.9.0/28, 203.0.113.0/28] } }",
             "rules:",
             *lines,
             "",
@@ -65,9 +91,9 @@ def settings(count: int) -> Settings:
         return load(path, {})
 
 
-def script(count: int) -> str:
+def script(count: int, what: Kind = _plain) -> str:
     """The ruleset of so many rules."""
-    found = settings(count)
+    found = settings(count, what)
     links = {n: Link(n, name, up=True, carrier=True) for n, name in enumerate(found.networks, 2)}
     return render_ruleset(plan_firewall(found, State(synced=True, links=MappingProxyType(links)), 0.0).nft).skeleton
 
@@ -132,12 +158,17 @@ def cost(fw: Namespace, a: Namespace) -> float:
     return min(found) - sending
 
 
-def rules_5000() -> Figure:
-    """The ratio of the two costs in each round."""
+def rules_5000() -> tuple[Figure, Figure]:
+    """The ratio of the two costs: of hosts and ports, and of all that people write."""
+    return figure("rules-5000", "ratio", [_ratio(_plain)]), figure("rules-5000-mixed", "ratio", [_ratio(_mixed)])
+
+
+def _ratio(what: Kind) -> float:
+    """The median of the rounds."""
     ratios = []
     with netns("fw") as fw, netns("a") as a, netns("b") as b:
         wire(fw, a, b)
-        scripts = {count: script(count) for count in (RULES, FEW)}
+        scripts = {count: script(count, what) for count in (RULES, FEW)}
         for number in range(ROUNDS):
             found = {}
             for count, text in scripts.items() if number % 2 else reversed(scripts.items()):
@@ -145,4 +176,4 @@ def rules_5000() -> Figure:
                 found[count] = cost(fw, a)
                 assert passed(fw, count) == TRIES * PACKETS
             ratios.append(found[RULES] / found[FEW])
-    return figure("rules-5000", "ratio", [median(ratios)])
+    return median(ratios)

@@ -19,7 +19,9 @@ from tests.unit.test_rule_groups import ACTIONS, MACS, Packet, fits, one_by_one,
 Marked = dict[str, tuple[FilterRule, Match]]
 
 
-def marked(rules: tuple[FilterRule, ...]) -> tuple[list[str], dict[str, list[str]], Marked]:
+def marked(
+    rules: tuple[FilterRule, ...], rest: tuple[str, ...] | None = None
+) -> tuple[list[str], dict[str, list[str]], Marked]:
     """The lines, the chains, and which match each line of a rule stands for."""
     known: Marked = {}
 
@@ -32,7 +34,7 @@ def marked(rules: tuple[FilterRule, ...]) -> tuple[list[str], dict[str, list[str
                 found.append(text)
         return found
 
-    lines, chains = divided("c", rules, render)
+    lines, chains = divided("c", rules, render, rest)
     return lines, dict(chains), known
 
 
@@ -63,14 +65,19 @@ def led_to(line: str, packet: Packet) -> str | None:
     return None
 
 
-def decided(rules: tuple[FilterRule, ...], packet: Packet) -> tuple[tuple[str, str] | None, int]:
+def decided(
+    rules: tuple[FilterRule, ...], packet: Packet, rest: tuple[str, ...] | None = None
+) -> tuple[tuple[str, str] | None, int]:
     """The rule and its action, and how many lines the packet met."""
-    lines, chains, known = marked(rules)
+    lines, chains, known = marked(rules, rest)
     met = 0
+    lines = [*lines, "return"]
     while lines:
         line, *lines = lines
         if line.startswith("jump "):
             lines = [*chains[line.removeprefix("jump ")], "return", *lines]
+        elif rest and line == rest[-1]:
+            return ("rest", line), met
         elif line == "return":
             continue
         elif line in known:
@@ -124,7 +131,9 @@ PACKETS = st.builds(
 @given(RULES, st.lists(PACKETS, min_size=20, max_size=40))
 def test_every_packet_gets_the_rule_of_its_first_match(rules: tuple[FilterRule, ...], packets: list[Packet]) -> None:
     for packet in packets:
-        assert decided(rules, packet)[0] == one_by_one(rules, packet)
+        wanted = one_by_one(rules, packet)
+        assert decided(rules, packet)[0] == wanted
+        assert decided(rules, packet, ("drop",))[0] == (wanted or ("rest", "drop"))
 
 
 def subnet_and_range(number: int) -> Match:
@@ -169,7 +178,7 @@ class _Pairs(Pairs):
 
 def test_a_large_look_up_stands_between_lists_that_are_divided() -> None:
     rules = (*many(40), *to_hosts(250, "accept"), *many(40))
-    lines, chains = _Pairs((*rules, *to_hosts(10, "drop"))).rules("fwd_a_b", "a", "b")
+    lines, chains = _Pairs((*rules, *to_hosts(10, "drop"))).rules("fwd_a_b", "a", "b", ["drop"])
     assert chains
     assert len(lines) < 2 * ENOUGH
 
