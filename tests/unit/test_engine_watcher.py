@@ -132,5 +132,5 @@ def test_where_the_engine_is(told: dict[str, str], path: str) -> None:
 
 
 def test_an_engine_elsewhere_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'tcp://10.0.0.1:2375' is no unix:// socket"):
+    with pytest.raises(ConfigError, match="is no unix:// socket"):
         engine_socket({"DOCKER_HOST": "tcp://10.0.0.1:2375"})
