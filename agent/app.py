@@ -87,6 +87,7 @@ class Agent:
             solicit=Solicitor().ask,
             prepare_names=self.names.prepare,
             keep_names=self.names.apply,
+            published_names=self.names.applied,
             resync=self._netlink.resync,
         )
         self._configure(settings)

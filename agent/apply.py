@@ -58,6 +58,7 @@ class Applier:
     solicit: Callable[[str], None] = lambda _: None
     prepare_names: Callable[[Names], None] = lambda _: None
     keep_names: Callable[[Names, bool], None] = lambda *_: None
+    published_names: Callable[[], Mapping[str, object]] = dict
     resync: Callable[[], Awaitable[None]] = _nothing
     users_file: Path | None = None
     _table: Table | None = None
@@ -200,6 +201,7 @@ class Applier:
         if routed != self._routed[0]:  # thousands of them take long to write out
             self._routed = (routed, fingerprint(sorted(map(repr, (*context.plan.routes, *context.plan.rules)))))
         prints["route"] = self._routed[1]
+        prints |= {part: fingerprint(records) for part, records in self.published_names().items()}
         self._statuses = publications(self.status, self.problems(), prints)
         await self.bus.publish((*self._facts, *self._statuses))
 

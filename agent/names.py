@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from agent.desired import Problem
-from agent.desired.names import Names, ZoneTarget
+from agent.desired.names import Names, Record, ZoneTarget
 from agent.drivers.nsupdate import NsupdateError, Server
 from agent.drivers.zones import Zones
 
@@ -66,6 +66,8 @@ class NameKeeper:
             self._local.set()
         if again or names.public != self._names.public:
             self._public.set()
+        if names.public is not None and names.public != self._names.public and names.public.zone in self.kept:
+            self.kept[names.public.zone].since = None  # not yet what it shall be
         self._names = names
         wanted = {target.zone for target in self.targets()}
         self.kept = {zone: kept for zone, kept in self.kept.items() if zone in wanted}
@@ -82,8 +84,15 @@ class NameKeeper:
             found.append(Problem("dns", message, f"look at it, then delete {path}"))
         return tuple(found)
 
+    def applied(self) -> dict[str, tuple[Record, ...]]:
+        """Part of the status → the records that the zone outside has now; nothing while it is not as it shall be."""
+        target = self._names.public
+        kept = self.kept.get(target.zone) if target is not None else None
+        right = target is not None and kept is not None and kept.since is not None and not kept.error
+        return {f"dns.{target.zone}": target.records} if target is not None and right else {}
+
     async def run(self, changed: Callable[[], None]) -> None:
-        """Keep the names for ever. `changed` is called when `problems` has another answer."""
+        """Keep the names for ever. `changed` is called when `problems` or `applied` has another answer."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(self._local, self._keep_local, changed))
             group.create_task(self._follow(self._public, self._keep_public, changed))
@@ -94,9 +103,9 @@ class NameKeeper:
         wait = FIRST_WAIT
         while True:
             event.clear()
-            before = self.problems()
+            before = self.problems(), self.applied()
             good = await keep()
-            if self.problems() != before:
+            if (self.problems(), self.applied()) != before:
                 changed()
             pause, wait = (AGAIN, FIRST_WAIT) if good else (wait, min(wait * 2, LONGEST_WAIT))
             with suppress(TimeoutError):

@@ -24,7 +24,7 @@ def publications(
     for problem in problems:
         named.setdefault(problem.part.replace("/", "."), problem)  # a topic level has no slash
     facts = []
-    for part in sorted({*status, *named}):
+    for part in sorted({*status, *named, *fingerprints}):
         now = status.get(part)
         error, hint = (now.error, now.hint) if now else ("", "")
         if not error and part in named:

@@ -118,12 +118,16 @@ class DnsWorld(UplinksWorld):
         problems = (p for p in document["problems"] if p["part"].startswith("dns"))
         return "\n".join([*errors, *(f"{p['part']}: {p['message']}" for p in problems)])
 
+    def fingerprint(self, part: str) -> str:
+        """That of what a part applied, as the bus has it; empty for nothing."""
+        return self._heard(part, "fingerprint")
+
     def on_the_bus(self, part: str, text: str) -> None:
         """Until the bus says this of a part."""
         wait_for(lambda: text in self._heard(part), 20, lambda: f"{part} to say {text!r}: {self._heard(part)}")
 
-    def _heard(self, part: str) -> str:
+    def _heard(self, part: str, field: str = "error") -> str:
         argv = ["mosquitto_sub", "-V", "5", "-h", "10.98.0.1", "-u", "observer", "-P", "secret-of-observer", "-W", "1"]
         argv += ["-C", "1", "-t", f"backstage/1/home/firewall/status/{part}"]
         heard = self.firewall.run(argv, check=False).stdout
-        return str(json.loads(heard)["error"]) if heard else ""
+        return str(json.loads(heard)[field]) if heard else ""

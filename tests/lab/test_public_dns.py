@@ -107,6 +107,7 @@ def test_a_name_has_the_addresses_behind_every_healthy_uplink(world: DnsWorld, p
     assert NAME in said
     assert KPN6 in said
     assert SECRET not in said + world.logs("firewall")
+    wait_for(lambda: world.fingerprint("dns.dyn.example"), 10, "the bus to say that it is applied")
 
 
 def test_a_new_prefix_is_a_new_address(world: DnsWorld, provider: Provider) -> None:
