@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from agent.desired.probe import Rounds
 from tests.bench.report import Figure, figure
+from tests.bench.uplinks import outage, renumbered, renumbering, returned
 from tests.lab.faults import blackhole, frozen_broker, vanished
 from tests.lab.topology import INTERNET4, INTERNET6
 from tests.lab.train import Train
@@ -16,7 +17,7 @@ from tests.lab.uplinks_world import SEEN, UplinksWorld
 from tests.simulation import DAY, LOSS, simulated
 
 RUNS = 30
-BROKER_RUNS = 10
+BROKER_RUNS = 6  # of each of five events
 SEEDS = (1, 2, 3)
 
 Fault = Callable[[UplinksWorld], AbstractContextManager[None]]
@@ -55,10 +56,28 @@ def broker_down() -> Figure:
     """Milliseconds that each event lasts longer with a dead broker than its median with a living one, all events."""
     excess = []
     with _world() as world:
-        for fault in (_link_loss, _killed, _blackhole):
-            usual = statistics.median(_outage(world, fault) for _ in range(BROKER_RUNS))
-            excess += [_outage(world, fault, frozen_broker) - usual for _ in range(BROKER_RUNS)]
+        renumbering(world)
+        for event in (_outage_of(_link_loss), _outage_of(_killed), _outage_of(_blackhole), _renumbered, _returned):
+            usual = statistics.median(event(world, None) for _ in range(BROKER_RUNS))
+            excess += [event(world, frozen_broker) - usual for _ in range(BROKER_RUNS)]
     return figure("broker-down", "ms", excess)
+
+
+def _outage_of(fault: Fault) -> Callable[[UplinksWorld, Fault | None], float]:
+    return lambda world, also: _outage(world, fault, also)
+
+
+def _renumbered(world: UplinksWorld, also: Fault | None) -> float:
+    lasted = outage(renumbered(world, 0, also))
+    renumbered(world, 1)
+    world.settled()
+    return lasted
+
+
+def _returned(world: UplinksWorld, also: Fault | None) -> float:
+    lasted = outage(returned(world, also))
+    world.settled()
+    return lasted
 
 
 def false_alarms() -> Figure:

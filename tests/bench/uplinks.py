@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 
 from tests.bench.report import Figure, figure
 from tests.lab.router import CONFIG
@@ -11,6 +13,7 @@ from tests.lab.train import Result, Train
 from tests.lab.uplinks_world import PREFIX, SEEN, UplinksWorld
 from tests.lab.wait import wait_for
 
+Also = Callable[[UplinksWorld], AbstractContextManager[None]]
 RUNS = 30
 NEXT_PREFIX = "2001:db8:a200::/48"
 ADDRESSES4 = ("192.0.2.2/24", "192.0.2.3/24")
@@ -29,7 +32,7 @@ def _trains(world: UplinksWorld, stack: ExitStack) -> list[Train]:
     return trains
 
 
-def _back(world: UplinksWorld) -> None:
+def back(world: UplinksWorld) -> None:
     """kpn again, without the hold-down that grows with each run."""
     world.up("kpn")
 
@@ -48,7 +51,7 @@ def link_loss() -> Figure:
     samples = []
     with UplinksWorld(CONFIG.read_text()) as world:
         for _ in range(RUNS):
-            _back(world)
+            back(world)
             with ExitStack() as stack:
                 trains = _trains(world, stack)
                 world.down("kpn")
@@ -61,45 +64,56 @@ def link_loss() -> Figure:
 
 def failback() -> Figure:
     """Packets lost when the preferred uplink returns, both families together."""
-    samples = []
     with UplinksWorld(CONFIG.read_text()) as world:
-        for _ in range(RUNS):
-            _back(world)
-            world.down("kpn")
-            world.uses("home", "odido")
-            with ExitStack() as stack:
-                trains = _trains(world, stack)
-                _back(world)
-                trains += _trains(world, stack)  # and what begins now
-                for train in trains:
-                    train.wait_flowing()
-            samples.append(float(sum(len(train.result.lost) for train in trains)))
-    return figure("failback", "packets", samples)
+        found = [returned(world) for _ in range(RUNS)]
+    return figure("failback", "packets", [float(sum(len(one.lost) for one in results)) for results in found])
+
+
+def returned(world: UplinksWorld, also: Also | None = None) -> list[Result]:
+    """What trains saw of the return of kpn; `also` begins before it and ends after it."""
+    back(world)
+    world.down("kpn")
+    world.uses("home", "odido")
+    with ExitStack() as stack:
+        trains = _trains(world, stack)
+        with also(world) if also is not None else contextlib.nullcontext():
+            back(world)
+            trains += _trains(world, stack)  # and what begins now
+            for train in trains:
+                train.wait_flowing()
+    return [train.result for train in trains]
 
 
 def renumber() -> Figure:
     """Milliseconds without answers when address and prefix of the uplink in use are replaced; the ISP has no gap."""
-    samples = []
     with UplinksWorld(CONFIG.read_text()) as world:
-        kpn = world.nodes["kpn"]
-        kpn.run(["sysctl", "-qw", "net.ipv4.conf.wan.promote_secondaries=1"])
-        world.nodes["kpn-isp"].ip(f"route add {NEXT_PREFIX} via 2001:db8:a::2")
-        for run in range(RUNS):
-            old4, new4 = ADDRESSES4[run % 2], ADDRESSES4[(run + 1) % 2]
-            old6, new6 = (str(PREFIX), NEXT_PREFIX) if run % 2 == 0 else (NEXT_PREFIX, str(PREFIX))
-            with ExitStack() as stack:
-                train4, train6 = _trains(world, stack)
-                kpn.ip(
-                    f"addr add {new4} dev wan",
-                    f"route add unreachable {new6} proto dhcp",
-                    f"addr del {old4} dev wan",
-                    f"route del unreachable {old6} proto dhcp",
-                    "route replace default via 192.0.2.1 dev wan",
-                )
-                address, start = new4.partition("/")[0], new6.partition("::")[0]
-                train4.wait_source(lambda seen, a=address: seen == a, 20)  # type: ignore[misc]
-                train6.wait_source(lambda seen, s=start: seen.startswith(s), 20)  # type: ignore[misc]
-                train4.wait_flowing()
-                train6.wait_flowing()
-            samples.append(outage([train4.result, train6.result]))
-    return figure("renumber", "ms", samples)
+        renumbering(world)
+        return figure("renumber", "ms", [outage(renumbered(world, run)) for run in range(RUNS)])
+
+
+def renumbering(world: UplinksWorld) -> None:
+    """Make the ISP serve kpn's other prefix too, and kpn's kernel keep an address when the one before it goes."""
+    world.nodes["kpn"].run(["sysctl", "-qw", "net.ipv4.conf.wan.promote_secondaries=1"])
+    world.nodes["kpn-isp"].ip(f"route replace {NEXT_PREFIX} via 2001:db8:a::2")
+
+
+def renumbered(world: UplinksWorld, run: int, also: Also | None = None) -> list[Result]:
+    """What trains saw of another address and prefix of kpn: the others at an even run, the first at an odd one."""
+    old4, new4 = ADDRESSES4[run % 2], ADDRESSES4[(run + 1) % 2]
+    old6, new6 = (str(PREFIX), NEXT_PREFIX) if run % 2 == 0 else (NEXT_PREFIX, str(PREFIX))
+    with ExitStack() as stack:
+        train4, train6 = _trains(world, stack)
+        with also(world) if also is not None else contextlib.nullcontext():
+            world.nodes["kpn"].ip(
+                f"addr add {new4} dev wan",
+                f"route add unreachable {new6} proto dhcp",
+                f"addr del {old4} dev wan",
+                f"route del unreachable {old6} proto dhcp",
+                "route replace default via 192.0.2.1 dev wan",
+            )
+            address, start = new4.partition("/")[0], new6.partition("::")[0]
+            train4.wait_source(lambda seen: seen == address, 20)
+            train6.wait_source(lambda seen: seen.startswith(start), 20)
+            train4.wait_flowing()
+            train6.wait_flowing()
+    return [train4.result, train6.result]
