@@ -98,6 +98,7 @@ ROWS = (
     Row("9096", "WPD-9", "nothing is released on a restart, and the IAID stays"),
     Row("8415", "IA_NA", "addresses by DHCPv6, fixed ones for hosts of the configuration"),
     Row("8415", "IA_PD", "prefixes for routers downstream, with a route that lives as long as the lease"),
+    Row("8415", "renew", "a lease that is renewed at T1 goes on, one that is not ends with its route"),
     Row("8415", "Information-request", "options alone, to be refreshed within the hour"),
     Row("8415", "valid", "a prefix whose valid lifetime is over is not used"),
     Row(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from typing import Any
@@ -43,15 +44,15 @@ class Client:
 
     def release(self) -> None:
         """Give all leases back, and end."""
-        self._end(signal.SIGALRM)  # dhcpcd(8), SIGNALS
+        if self._process is not None:
+            self._process.send_signal(signal.SIGALRM)  # dhcpcd(8), SIGNALS
+            self._process.wait(10)
+            self._process = None
 
     def stop(self) -> None:
-        """End without a word to the server."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, how: signal.Signals) -> None:
+        """End without a word to the server, with the helpers that hold its sockets."""
         if self._process is not None:
-            self._process.send_signal(how)
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(10)
             self._process = None
 

@@ -37,7 +37,7 @@ CHANGES = {
         224: hex:c0ffee
     publish_leases: true
     dhcp6: { mode: stateful, delegate: 60, lease: 1h } """,
-    "guest:      { subnet": "guest: { dhcp6: { mode: stateless }, publish_leases: false, subnet",
+    "guest:      { subnet": "guest: { dhcp6: { mode: stateless, delegate: 62, lease: 8s }, subnet",
     "nas:     { network: home, ipv4: 10.10.0.5,": 'nas: {{ network: home, mac: "{nas}",',
     "forwards:   ": "  - {{ from: internet, to: {pool}, family: ipv6, tcp: 443, action: accept }}\nforwards:   ",
     "  web:  { tcp: 443, to: nas }": "  web:  {{ tcp: 443, to: printer }}",
@@ -282,6 +282,30 @@ def test_a_full_disk_is_said_and_what_is_leased_goes_on(lab: Lab, laptop: Client
         wait_for(lambda: given["ip_address"] in firewall.output(["routerctl", "leases", "guest"]), 10, "it is kept")
     finally:
         client.stop()
+
+
+@pytest.mark.rfc("8415", "renew")
+def test_a_prefix_stays_while_it_is_renewed_and_goes_with_a_router_that_goes(lab: Lab) -> None:
+    firewall = lab.nodes["firewall"]
+
+    def left() -> int:
+        return next((lease["left"] for lease in leases(firewall).get("guest", []) if "prefix" in lease), 0)
+
+    def way() -> bool:
+        return "via fe80::" in firewall.output(["ip", "-6", "route", "show", "root", "fd4b:9ca2:1d70:fec0::/58"])
+
+    client = Client(lab.nodes["phone"], "ipv6only", "interface eth0", "noipv6rs", "ia_pd 2/::/62 -")
+    client.start()
+    try:
+        client.given("BOUND6")
+        wait_for(way, 10, "the route")
+        client.given("RENEW6")  # at T1, half of the lease
+        wait_for(lambda: left() > 5, 10, "a lease that is longer again")
+        assert way()
+    finally:
+        client.stop()
+    wait_for(lambda: not way(), 30, "the route gone with the lease")
+    assert not left()
 
 
 @pytest.mark.rfc("8415", "IA_PD")
