@@ -237,8 +237,12 @@ def _expire_peer(peer: Peer, now: float) -> Peer:
 
 def _deadlines(state: State) -> Iterable[float]:
     for peer in state.peers.values():
-        timed = (peer.ipv4, peer.ipv6, peer.health, peer.containers, *peer.delegations.values())
-        yield from (fact.valid_until for fact in timed if fact is not None and fact.valid_until is not None)
+        # Plain loops: there may be thousands of nodes, and this is looked at after every event.
+        for fact in (peer.ipv4, peer.ipv6, peer.health, peer.containers):
+            if fact is not None and fact.valid_until is not None:
+                yield fact.valid_until
+        if peer.delegations:
+            yield from (d.valid_until for d in peer.delegations.values() if d.valid_until is not None)
 
 
 def _sooner(one: Deadline, other: Deadline) -> Deadline:

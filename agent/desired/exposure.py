@@ -30,7 +30,8 @@ class Request:
 class HostExposure:
     """A docker host. `agent`: silent (not heard, or its word has expired), ready, away (it left), lost (it broke off).
 
-    `error`: why its agent does not know its containers. `exposed` is what follows from `requests`, for nftables.
+    `error`: why its agent does not know its containers. `refused` of `requests` are not open; `exposed` is what
+    follows from them for nftables.
     """
 
     host: str
@@ -39,4 +40,5 @@ class HostExposure:
     left_out: int = 0
     containers: int = 0
     requests: tuple[Request, ...] = ()
+    refused: int = 0
     exposed: Exposed | None = None

@@ -70,14 +70,13 @@ def host_exposure(settings: Settings, host: str, peer: Peer | None) -> HostExpos
     found = _judged(_allowance(settings, host), Same(said))
     if agent == "lost":
         refused = tuple(replace(r, open=False, reason=LOST) if r.open else r for r in found.requests)
-        return replace(found, agent=agent, requests=refused, exposed=None)
+        return replace(found, agent=agent, requests=refused, refused=len(refused), exposed=None)
     return replace(found, agent=agent)
 
 
 def problems(found: Iterable[HostExposure]) -> Iterator[Problem]:
     """One of each docker host where something was refused, is wrong, or is not known."""
     for host in found:
-        refused = [request for request in host.requests if not request.open]
         if host.agent == "lost":
             yield Problem(
                 f"exposure/{host.host}",
@@ -90,9 +89,9 @@ def problems(found: Iterable[HostExposure]) -> Iterator[Problem]:
                 f"{host.host} does not know its containers, so nothing of them is open: {host.error}",
                 "see the log of its agent",
             )
-        elif refused:
-            first = refused[0]
-            more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        elif host.refused:
+            first = next(request for request in host.requests if not request.open)
+            more = f" (and {host.refused - 1} more)" if host.refused > 1 else ""
             asked = f" asks for {first.span}" if first.span else ""
             yield Problem(
                 f"exposure/{host.host}",
@@ -149,7 +148,8 @@ def _judged(allowance: _Allowance, said: Same[Containers]) -> HostExposure:
     too_many = f"{host} asks for more than {MAX_REQUESTS} ports: this and all after it"
     requests.extend(replace(request, open=False, reason=too_many) for request in islice(asked, 1))
     opened = Exposed(host, tuple(sorted(ports))) if ports else None
-    return HostExposure(host, "ready", fact.error, fact.left_out, len(fact.containers), tuple(requests), opened)
+    refused, number = sum(not request.open for request in requests), len(fact.containers)
+    return HostExposure(host, "ready", fact.error, fact.left_out, number, tuple(requests), refused, opened)
 
 
 def _requests(
