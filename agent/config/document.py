@@ -18,7 +18,7 @@ from agent.config.scalar import Scalar, plain
 from agent.config.syntax import syntax_finding
 
 MAX_DEPTH = 30
-MAX_VALUES = 100_000
+MAX_VALUES = 300_000  # 4094 VMs with 10,000 containers and rules are 100,000
 _PLAIN, _QUOTED, _COLLECTION = "plain", "quoted", "collection"
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Network
-from itertools import groupby, product
-from operator import itemgetter
+from itertools import product
 from types import MappingProxyType
 
 from agent.config.settings import FIREWALL, INTERNET, Settings
@@ -68,7 +67,7 @@ class _Static:
     metered: frozenset[str]
     neighbours: frozenset[Neighbour]
     machines: tuple[Machines, ...]
-    pinholes: tuple[tuple[str, int, str], ...]
+    pinholes: Mapping[str, tuple[tuple[int, str], ...]]
     addressing: Mapping[str, Addressing]
     internal: tuple[IPv6Network, ...]
 
@@ -100,7 +99,7 @@ def _static(  # noqa: PLR0917 - together they are the key of the cache
         metered=frozenset(name for name, uplink in settings.uplinks.items() if uplink.metered),
         neighbours=docker_hosts.neighbours(settings, found),
         machines=docker_hosts.sources(settings),
-        pinholes=tuple(_pinholes(settings)),
+        pinholes=_pinholes(settings),
         addressing=addressing(settings),
         internal=internal_uses(settings),
     )
@@ -112,25 +111,27 @@ def _closed(roles: Mapping[str, Role]) -> tuple[str, ...]:
     return tuple(sorted({link.name for role in roles.values() for link in role.wanted} - used))
 
 
-def _pinholes(settings: Settings) -> Iterator[tuple[str, int, str]]:
-    """(network, rule, host) of inbound IPv6."""
+def _pinholes(settings: Settings) -> Mapping[str, tuple[tuple[int, str], ...]]:
+    """Network → (rule, host) of inbound IPv6."""
+    found: dict[str, list[tuple[int, str]]] = {}
     for number, rule in enumerate(settings.rules, 1):
         if INTERNET not in rule.from_ or 6 not in rule.families or rule.action != "accept":  # noqa: PLR2004
             continue
         for host in (word for word in rule.to if word in settings.hosts and settings.host_address6(word) is not None):
-            yield settings.host_network(host), number, host
+            found.setdefault(settings.host_network(host), []).append((number, host))
+    return {network: tuple(pairs) for network, pairs in found.items()}
 
 
 def _unserved(settings: Settings, static: _Static, uplinks: Mapping[str, UplinkView]) -> Iterator[Problem]:
     """Inbound IPv6 that an uplink cannot serve (modes 3 and 5, and 2 where a network has no /64)."""
-    for network, pinholes in groupby(static.pinholes, key=itemgetter(0)):
+    for network, pinholes in static.pinholes.items():
         prefix = next(iter(networks.subnets6(settings, network)), None)
         lacking = [
             name
             for name in settings.uplinks_of(network)
             if (uplink := uplinks.get(name)) and prefix and not uplink.unreachable6 and not uplink.maps(prefix)
         ]
-        for (_, number, host), name in product(pinholes, lacking) if lacking else ():
+        for (number, host), name in product(pinholes, lacking) if lacking else ():
             yield Problem(
                 f"rule/{number}",
                 f"{host} cannot be reached by IPv6 through {name}: that uplink has no prefix for {network}",
