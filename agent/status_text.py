@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 LABEL = 12
+_EXPOSE = "the label router.expose"
 
 
 def status_text(document: Mapping[str, Any], width: int) -> str:
@@ -73,6 +74,9 @@ def _fact(topic: str, fact: Mapping[str, Any]) -> tuple[str, str]:  # noqa: PLR0
             return "health", "; ".join(f"{name} {_health(health)}" for name, health in families if health)
         case ["uplink", "prefix", _]:
             return "prefix", f"{fact['prefix']} delegated"
+        case ["containers"]:
+            asking = sum(bool(container["ports"]) for container in fact["containers"])
+            return "containers", fact["error"] or f"{len(fact['containers'])}, {asking} of them with {_EXPOSE}"
         case ["choice", network]:
             choices = [f"{name} {_choice(fact[key])}" for key, name in (("ipv4", "IPv4"), ("ipv6", "IPv6"))]
             return network, "; ".join(choices)
@@ -104,9 +108,11 @@ def _choice(choice: Mapping[str, Any]) -> str:
 
 
 def _peer(peer: Mapping[str, Any]) -> str:
+    state = peer["state"]["state"] if peer["state"] else "unknown"
+    if peer.get("containers") is not None:
+        return f"agent {state}, {len(peer['containers']['containers'])} containers: see `routerctl exposures`"
     if peer["link"] is None:
         return ""
-    state = peer["state"]["state"] if peer["state"] else "unknown"
     text = f"agent {state}, link {'up' if peer['link']['carrier'] else 'DOWN'}"
     text += f", IPv4 {peer['ipv4']['address']}" if peer["ipv4"] else ", no IPv4"
     return text + (f", IPv6 {_ipv6(peer['ipv6'])}" if peer["ipv6"] else ", no IPv6")

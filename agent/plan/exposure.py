@@ -119,23 +119,23 @@ def _agent(peer: Peer | None) -> Agent:
     return "ready" if peer.containers is not None else "silent"
 
 
-_Allowance = tuple[str, IPv6Network | None, tuple[tuple[str, int, int], ...]]
+_Allowance = tuple[str, IPv6Network | None, IPv6Network, tuple[tuple[str, int, int], ...]]
 
 
 def _allowance(settings: Settings, host: str) -> _Allowance:
-    """Its name, the /80 of its containers, the ports that it may expose."""
+    """Its name, the /80 of its containers, the whole plan, the ports that it may expose."""
     ports = tuple((p.protocol, p.first, p.last) for p in settings.docker_hosts[host].may_expose.ports)
-    return host, settings.docker_containers(host), ports
+    return host, settings.docker_containers(host), settings.site.prefix, ports
 
 
 @lru_cache(maxsize=8192)
 def _judged(allowance: _Allowance, said: Same[Containers]) -> HostExposure:
-    host, own, allowed = allowance
+    host, _, _, _ = allowance
     fact = said.value
     owners: dict[IPv6Address, str] = {}
     requests: list[Request] = []
     ports: dict[Port, None] = {}
-    asked = (r for container in fact.containers for r in _requests(host, own, allowed, container, owners))
+    asked = (r for container in fact.containers for r in _requests(allowance, container, owners))
     for request in islice(asked, MAX_REQUESTS):
         if request.open and request.address is not None and request.span is not None:
             protocol, first, last = request.span
@@ -148,24 +148,22 @@ def _judged(allowance: _Allowance, said: Same[Containers]) -> HostExposure:
     too_many = f"{host} asks for more than {MAX_REQUESTS} ports: this and all after it"
     requests.extend(replace(request, open=False, reason=too_many) for request in islice(asked, 1))
     opened = Exposed(host, tuple(sorted(ports))) if ports else None
-    refused, number = sum(not request.open for request in requests), len(fact.containers)
-    return HostExposure(host, "ready", fact.error, fact.left_out, number, tuple(requests), refused, opened)
+    number, count = len(fact.containers), sum(not request.open for request in requests)
+    return HostExposure(host, "ready", fact.error, fact.left_out, number, tuple(requests), count, opened)
 
 
-def _requests(
-    host: str,
-    own: IPv6Network | None,
-    allowed: Iterable[tuple[str, int, int]],
-    container: Container,
-    owners: dict[IPv6Address, str],
-) -> Iterator[Request]:
+def _requests(allowance: _Allowance, container: Container, owners: dict[IPv6Address, str]) -> Iterator[Request]:
+    host, own, plan, allowed = allowance
     name = container.name
     for note in container.notes:
         yield Request(name, None, None, open=False, reason=note)
     if not container.ports:
         return
+    reachable = any(own is not None and address in own for address in container.addresses)
     for address in container.addresses:
         if own is None or address not in own:
+            if reachable and address not in plan:
+                continue  # of a network of the VM's own beside ours (a ULA): nobody meant it
             where = f"{address} is not of {host}'s containers ({own})"
             yield from (Request(name, address, span, open=False, reason=where) for span in container.ports)
         elif (owner := owners.setdefault(address, name)) != name:

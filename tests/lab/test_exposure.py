@@ -91,6 +91,8 @@ def test_what_is_asked_beyond_the_allowance_is_refused_and_shown(world: Exposure
     inside = world.ctl("vm1", "exposures")
     assert "WRONG db: router.expose: 'postgres' is no port" in inside
     assert "asked for web 443/tcp" in inside
+    assert "agent ready, 4 containers" in world.ctl("firewall", "status")
+    assert "4, 3 of them with the label router.expose" in world.ctl("vm1", "status")
     log = world.nodes["vm1"].log("agent")
     assert log.count("'postgres' is no port") == 1, "said once"
 

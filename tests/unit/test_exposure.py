@@ -85,6 +85,14 @@ def test_of_a_range_the_allowed_part_is_open() -> None:
     assert reasons(found)[0].endswith("the rest of it is refused")
 
 
+def test_an_address_beside_ours_is_not_worth_a_word() -> None:
+    local = IPv6Address("fd00::2")
+    found = host_exposure(SETTINGS, "vm1", said(Container("web", (WEB, local), (tcp(443),))))
+    assert (ports(found), reasons(found)) == ({(str(WEB), "tcp", 443)}, [])
+    alone = host_exposure(SETTINGS, "vm1", said(Container("web", (local,), (tcp(443),))))
+    assert reasons(alone) == ["fd00::2 is not of vm1's containers (2001:db8:77:1:21::/80)"]
+
+
 def test_an_address_has_one_container() -> None:
     pair = (Container("a", (WEB,), (tcp(443),)), Container("b", (WEB,), (tcp(80),)))
     found = host_exposure(SETTINGS, "vm1", said(*pair))
@@ -187,10 +195,10 @@ def test_a_liar_opens_nothing_beyond_its_allowance(claimed: list[Container]) -> 
             address in one.addresses and any(s.protocol == protocol and s.first <= port <= s.last for s in one.ports)
             for one in claimed
         )
-    # Every port asked for of an address is accounted for.
+    # Every port asked for of an address of the plan is accounted for.
     for one in claimed:
         for address in one.addresses:
-            if one.ports:
+            if one.ports and address in SETTINGS.site.prefix:
                 assert any(r.container == one.name and r.address == address for r in found.requests)
 
 
