@@ -6,7 +6,20 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import agent, clients, containers, exposure, health, packets, prefix, reload, rules, scale, uplinks
+from tests.bench import (
+    agent,
+    clients,
+    containers,
+    exposure,
+    health,
+    hoster,
+    packets,
+    prefix,
+    reload,
+    rules,
+    scale,
+    uplinks,
+)
 from tests.bench.report import Bound, Figure, save
 
 Run = Callable[[], Figure | tuple[Figure, ...]]
@@ -45,6 +58,9 @@ BOUNDS = {
     "container-open": Bound("a container's start to the first connection from outside", worst=1000),
     "container-close": Bound("a container's end to its port closed in the firewall", worst=1000),
     "rules-5000": Bound("a packet under 5,000 rules over 20 zones against 20 rules, softirq CPU time", worst=1.1),
+    "hoster-apply": Bound("4094 VMs, 10,000 open ports: plan and apply in a kernel that has nothing yet", median=2),
+    "hoster-change": Bound("the same: a docker host's word to one port more or less", median=20),
+    "hoster-packet": Bound("the same: CPU of a new connection's packet, in and out, against 10 ports", worst=1.1),
     "rules-5000-mixed": Bound("the same with subnets, ranges, lists, limits, logs and drops among the rules"),
 }
 # One run may give several figures: names → what measures them.
@@ -67,6 +83,9 @@ CASES: tuple[tuple[tuple[str, ...], Run], ...] = (
     (("false-alarms",), health.false_alarms),
     (("container-open", "container-close"), exposure.container_times),
     (("rules-5000", "rules-5000-mixed"), rules.rules_5000),
+    (("hoster-apply",), hoster.hoster_apply),
+    (("hoster-change",), hoster.hoster_change),
+    (("hoster-packet",), hoster.hoster_packet),
     (
         ("clients-1000", "clients-1000-lost", "clients-1000-names", "clients-1000-memory"),
         clients.clients_1000,
