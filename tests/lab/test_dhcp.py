@@ -5,53 +5,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
-from typing import Any
 
 import pytest
 
 from tests.lab.capture import Capture
 from tests.lab.dhcp_client import Client, address_behind, behind
+from tests.lab.dhcp_world import (
+    HOME,
+    LEASES,
+    POOL,
+    SERVE,
+    configuration,
+    delegated,
+    leases,
+    problems,
+    reaches,
+    routed,
+    status,
+)
 from tests.lab.lab import Lab
-from tests.lab.node import Node
-from tests.lab.router import CONFIG
-from tests.lab.topology import INTERNET6, KPN_PREFIX, mac
+from tests.lab.topology import KPN_PREFIX, mac
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
-POOL = IPv6Network("fd4b:9ca2:1d70:ff00::/56")
-LEASES = "/var/lib/router/kea"
-HOME = IPv6Network("fd4b:9ca2:1d70:10::/64")
-_SERVE = (
-    "import socket\ns = socket.create_server(('::', 443), family=socket.AF_INET6)\nwhile True: s.accept()[0].close()"
-)
-CHANGES = {
-    "    dhcp4: { pool: 10.10.0.100-10.10.0.199, lease: 12h }\n    dhcp6: { mode: stateless } ": """
-    dhcp4:
-      pool: [10.10.0.100-10.10.0.149, 10.10.0.160-10.10.0.169]
-      lease: 12h
-      options:
-        ntp-servers: [10.10.0.5, 10.10.0.6]
-        interface-mtu: 1480
-        classless-static-routes: 10.50.0.0/16 via 10.10.0.7
-        domain-search: [lan.example, home.arpa]
-        224: hex:c0ffee
-    publish_leases: true
-    dhcp6: { mode: stateful, delegate: 60, lease: 1h } """,
-    "guest:      { subnet": "guest: { dhcp6: { mode: stateless, delegate: 62, lease: 8s }, subnet",
-    "nas:     { network: home, ipv4: 10.10.0.5,": 'nas: {{ network: home, mac: "{nas}",',
-    "forwards:   ": "  - {{ from: internet, to: {pool}, family: ipv6, tcp: 443, action: accept }}\nforwards:   ",
-    "  web:  { tcp: 443, to: nas }": "  web:  {{ tcp: 443, to: printer }}",
-    "to: nas, uplinks": "to: printer, uplinks",
-}
-
-
-def configuration() -> str:
-    """The lab's, with DHCPv6 of every kind."""
-    text = CONFIG.read_text()
-    for old, new in CHANGES.items():
-        assert old in text, old
-        text = text.replace(old, new.format(nas=mac("nas", "eth0"), pool=POOL) if "{{" in new else new)
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -73,18 +49,6 @@ def laptop(lab: Lab) -> Iterator[Client]:
     client.start()
     yield client
     client.stop()
-
-
-def status(node: Node) -> Any:
-    return json.loads(node.output(["routerctl", "status", "--json"]))
-
-
-def problems(node: Node) -> str:
-    return " ".join(problem["message"] for problem in status(node)["problems"])
-
-
-def leases(node: Node) -> Any:
-    return json.loads(node.output(["routerctl", "leases", "--json"]))["networks"]
 
 
 def test_a_host_is_given_the_options_of_the_configuration(laptop: Client) -> None:
@@ -146,27 +110,6 @@ def test_a_host_of_the_configuration_gets_its_suffix_by_its_mac(lab: Lab) -> Non
         client.stop()
 
 
-def delegated(lab: Lab, laptop: Client) -> str:
-    """The prefix that the laptop holds, once the firewall leads there."""
-    given = laptop.given("BOUND6", "REBOOT6", "REBIND6")
-    prefix = f"{given['dhcp6_ia_pd1_prefix1']}/{given['dhcp6_ia_pd1_prefix1_length']}"
-    wait_for(lambda: routed(lab, prefix), 20, "the route to the delegated prefix")
-    return prefix
-
-
-def routed(lab: Lab, prefix: str) -> bool:
-    """Whether the firewall leads there, by the laptop's link-local address."""
-    shown: str = lab.nodes["firewall"].output(["ip", "-6", "route", "show", prefix])
-    argv = ["ip", "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link"]
-    local = lab.nodes["laptop"].output(argv).split()[3].partition("/")[0]
-    return f"via {local} dev home" in shown
-
-
-def reaches(lab: Lab, source: str) -> bool:
-    argv = ["ip", "netns", "exec", "behind", "ping", "-c1", "-W1", "-I", source, INTERNET6]
-    return lab.nodes["laptop"].run(argv, check=False).returncode == 0
-
-
 @pytest.mark.rfc("8415", "IA_PD")
 def test_a_router_downstream_is_delegated_a_prefix_that_reaches_the_internet_translated(
     lab: Lab, laptop: Client
@@ -180,7 +123,7 @@ def test_a_router_downstream_is_delegated_a_prefix_that_reaches_the_internet_tra
         assert reaches(lab, source)
         assert capture.wait(lambda _: True, 5).source == str(outside), "1:1, host bits and subnet stay"
     # And from outside: what a rule opens.
-    server = laptop.node.popen(["ip", "netns", "exec", "behind", "python3", "-c", _SERVE])
+    server = laptop.node.popen(["ip", "netns", "exec", "behind", "python3", "-c", SERVE])
     connect = f"import socket; socket.create_connection(('{outside}', 443), 1)"
     internet = lab.nodes["internet"]
     wait_for(lambda: internet.run(["python3", "-c", connect], check=False).returncode == 0, 15, "inbound by the rule")
