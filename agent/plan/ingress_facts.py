@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 
 from agent.desired import Publication
-from agent.model import Address, UplinkHealth, UplinkIPv4, UplinkIPv6, UplinkLink
+from agent.model import Address, Delegation, UplinkHealth, UplinkIPv4, UplinkIPv6, UplinkLink
 from agent.plan.ingress_delegation import LINK_LOCAL
 from agent.plan.ingress_seen import Seen
 
@@ -27,9 +27,20 @@ def facts(seen: Seen, health: UplinkHealth | None) -> tuple[Publication, ...]:
         fact = UplinkIPv4(address, next_hop, lease.dns if lease is not None else (), until)
         found.append(Publication("uplink/ipv4", fact))
     delegation = seen.ladder.delegation
-    if delegation is not None and seen.wan.link is not None:
+    if delegation is not None and seen.wan.link is not None and _timed(seen, delegation):
         found.append(Publication(f"uplink/prefix/{delegation.prefix.prefixlen}", delegation))
     return tuple(found)
+
+
+def _timed(seen: Seen, delegation: Delegation) -> bool:
+    """Whether its lifetimes are known, where hosts are given parts of it: netlink shows a prefix before its lease.
+
+    What hosts were once promised for too long they keep (RFC 4862 section 5.5.3, the two hours).
+    """
+    if not seen.share.wish.addressing or delegation.valid_until is not None:
+        return True
+    leased = (one.prefix for lease in seen.state.leases.values() for one in lease.delegations)
+    return delegation.prefix in {*leased, *(one.prefix for one in seen.share.delegations)}
 
 
 def _link(seen: Seen) -> UplinkLink:

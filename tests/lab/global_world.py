@@ -31,7 +31,11 @@ SITE = IPv6Network("fd4b:9ca2:1d70::/48")
 HOME = {"kpn": IPv6Network("2001:db8:a100:11::/64"), "odido": IPv6Network("2001:db8:b100:ff11::/64")}
 IOT = {"kpn": IPv6Network("2001:db8:a100:30::/64"), "odido": IPv6Network("2001:db8:b100:ff30::/64")}
 GUEST = {"kpn": IPv6Network("2001:db8:a100:20::/64"), "odido": IPv6Network("2001:db8:b100:ff20::/64")}
+_RULES = """  - { from: home, to: internet, tcp: 80, only: odido, action: accept }
+  - { from: internet, to: laptop, udp: 7, action: accept }
+"""
 ADVERTISEMENT = 134
+FOR_EVER = 0xFFFFFFFF
 _LINES = {
     "kpn": ("192.0.2.2/24", "2001:db8:a::2/64", "192.0.2.1", "2001:db8:a::1", KPN),
     "odido": ("198.51.100.2/24", "2001:db8:b::2/64", "198.51.100.1", "2001:db8:b::1", ODIDO),
@@ -47,7 +51,7 @@ def config(home: str = "both") -> str:
         ("  guest:      { subnet: 0x20,", "  guest:      { subnet: 0x20, addressing: global,"),
         ("  iot:        { subnet", "  iot: { addressing: global, dhcp6: { mode: stateful, lease: 1h }, subnet"),
         ("delegation: none, nat66: auto", "delegation: 56, nat66: auto"),
-        ("rules:\n", "rules:\n  - { from: internet, to: laptop, udp: 7, action: accept }\n"),
+        ("rules:\n", f"rules:\n{_RULES}"),
         ("hosts: ", 'hosts:\n  laptop: { network: home, suffix: "::77" } #'),
     ):
         assert old in text, f"nothing to change: {old}"
@@ -114,12 +118,15 @@ class GlobalWorld(Lab):
     def __init__(self) -> None:
         super().__init__(nodes=NODES, config=config())
         self._loaded = config()
+        self._down: set[str] = set()
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
             self.nodes["laptop"].ip("token set ::77 dev eth0")
             self.start_router()
+            for name in ("kpn", "odido", "firewall"):
+                self.nodes[name].sysctl("net.ipv6.icmp.ratelimit", "0")  # errors are what some tests look for
             self.nodes["internet"].ip("route add 2001:db8:b100::/40 via 2001:db8:f::2")
             for name, (own4, own6, gateway4, gateway6, prefix) in _LINES.items():
                 ingress, isp = self.nodes[name], self.nodes[f"{name}-isp"]
@@ -131,6 +138,7 @@ class GlobalWorld(Lab):
                     f"route add unreachable {prefix} proto dhcp",
                 )
                 isp.ip(f"route add {prefix} via {own6.partition('/')[0]}")
+                self.lease(name, prefix)
             _ = self.internet
             self.start_clients("laptop", "phone", "nas")
             serve_echo(self.nodes["laptop"], "7/udp", "9/udp")
@@ -158,10 +166,25 @@ class GlobalWorld(Lab):
         own6 = _LINES[uplink][1].partition("/")[0]
         isp = self.nodes[f"{uplink}-isp"]
         isp.ip(f"route add {new} via {own6}")
+        self.lease(uplink, new)
         self.nodes[uplink].ip(f"route add unreachable {new} proto dhcp", f"route del unreachable {old} proto dhcp")
         isp.ip(f"route del {old} via {own6}")
 
-    def lease(self, uplink: str, prefix: IPv6Network, preferred: int, valid: int) -> float:
+    def down(self, uplink: str) -> None:
+        """The uplink loses its carrier."""
+        self._down.add(uplink)
+        self.nodes[f"{uplink}-isp"].ip("link set port down")
+
+    def up(self, uplink: str) -> None:
+        """And has it again; its client, which had dropped its lease, asks for the same."""
+        node = self.nodes[uplink]
+        self._down.discard(uplink)
+        node.run(["rm", "-f", "/run/router/leases/wan.6"])
+        self.nodes[f"{uplink}-isp"].ip("link set port up")
+        wait_for(lambda: "LOWER_UP" in node.output(["ip", "link", "show", "dev", "wan"]), 10, "its carrier")
+        self.lease(uplink, _LINES[uplink][4])
+
+    def lease(self, uplink: str, prefix: IPv6Network, preferred: int = FOR_EVER, valid: int = FOR_EVER) -> float:
         """What the DHCPv6 client would note of a delegation now; returns the moment (CLOCK_BOOTTIME)."""
         node = self.nodes[uplink]
         now = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -178,11 +201,6 @@ class GlobalWorld(Lab):
         node.run(["routerctl", "poke"])
         return now
 
-    def no_lease(self, uplink: str) -> None:
-        """Its lifetimes are unknown again: for ever."""
-        self.nodes[uplink].path("/run/router/leases/wan.6").unlink(missing_ok=True)
-        self.nodes[uplink].run(["routerctl", "poke"])
-
     def has(self, name: str, prefix: IPv6Network, *, preferred: bool, timeout: float = 20.0) -> IPv6Address:
         """Until a host has an address of a prefix, preferred or deprecated; returns it."""
 
@@ -198,8 +216,8 @@ class GlobalWorld(Lab):
     def settled(self) -> None:
         """Until all is as at the start."""
         self.load(config())
-        for uplink in ("kpn", "odido"):
-            self.nodes[f"{uplink}-isp"].ip("link set port up")
+        for uplink in tuple(self._down):
+            self.up(uplink)
         for host, prefixes, uplink in (("laptop", HOME, "kpn"), ("phone", GUEST, "odido")):
             for name, prefix in prefixes.items():
                 self.has(host, prefix, preferred=name == uplink, timeout=30)
