@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agent import cli_config, cli_machine
+from agent import cli_config, cli_machine, cli_plan
 from agent.terminal import ask, fail, width
 
 # What needs pydantic or YAML is imported by the command that needs it: dhcpcd's hook waits for `routerctl poke`.
@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     init.set_defaults(run=_init)
 
     cli_config.add(commands)
-    cli_machine.add(commands, _config())
+    for part in (cli_machine, cli_plan):
+        part.add(commands, _config())
     poke = commands.add_parser("poke", help="tell the agent to look again (used by dhcpcd's hook)")
     poke.set_defaults(run=_poke)
     health = commands.add_parser("health", help="0 when the agent is ready and every part works")
