@@ -34,8 +34,8 @@ class IngressStatic:
     `internal6` are the prefixes that never show on the uplink, but `routed6`: those that mean the same on both sides.
     `firewall_mac`: the only source of router advertisements on the DMZ, empty where the configuration has none.
     `private`: the uplink is a private network (a tunnel), where unique local addresses are at home.
-    `mac`: the only one that packets may leave with, empty where any may. `public4`: (address of the uplink, host) mapped
-    1:1. `shared4`: (network, address of the uplink) of networks with a source of their own.
+    `mac`: the only one that packets may leave with, empty where any may. `public4`: (address of the uplink, host)
+    mapped 1:1. `shared4`: (network, address of the uplink) of networks with a source of their own.
     `flowtable`: the kernel offloads flows: tracked ones between wan and dmz then skip the chains. `lends`: hosts may
     have global addresses.
     """

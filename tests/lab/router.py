@@ -28,7 +28,8 @@ def environment(spec: NodeSpec) -> dict[str, str]:
     # Trixie's Kea 2.6.3 writes leases in no other directory than this.
     kea = {"KEA_DHCP_DATA_DIR": "/var/lib/router/kea"}
     # Its name is enough for Trixie's Kea to find a hook; bookworm's 2.2 needs the loader's help.
-    kea |= {"LD_LIBRARY_PATH": str(path) for path in Path("/usr/lib").glob("*/kea/hooks")}
+    for path in Path("/usr/lib").glob("*/kea/hooks"):
+        kea["LD_LIBRARY_PATH"] = str(path)
     return {"ROUTER_NODE": spec.name, "ROUTER_CONFIG": "/etc/router/router.yaml", **kea}
 
 
