@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.config.settings import INTERNET, Settings
 from agent.desired import Plan
@@ -44,21 +44,44 @@ def why(
     if destination is not None and destination.version != address.version:
         raise ValueError(f"{address} and {destination} are of different families")
     family: Family = 4 if address.version == 4 else 6  # noqa: PLR2004
-    network = network_of(settings, address)
-    if network is None:
-        return Way(None, None, (f"{address} is in none of the networks: its packets are dropped",))
-    if destination is not None and (inside := network_of(settings, destination)) is not None:
-        to = f"from {network} to {inside}"
-        return Way(network, None, (f"{destination} is inside, {to}: no uplink, the rules decide",))
     table = plan.nft
     assert isinstance(table, FirewallTable)  # noqa: S101 - the firewall's plan
+    own = _lent(table, address)
+    network = own[0] if own is not None else network_of(settings, address)
+    if network is None:
+        return Way(None, None, (f"{address} is in none of the networks: its packets are dropped",))
+    if destination is not None and (inside := _inside(settings, table, destination)) is not None:
+        to = f"from {network} to {inside}"
+        return Way(network, None, (f"{destination} is inside, {to}: no uplink, the rules decide",))
+    if own is not None and not own[1]:
+        return Way(network, None, (f"{address} is of a prefix that was withdrawn: refused, ICMPv6 code 5",))
     names = {mark & 0xFF: name for name, mark in plan.memory.marks.items()}
+    if own is not None:
+        # RFC 8028: no rule and no choice leads it elsewhere.
+        name = names[own[1]]
+        chosen = FamilyChoice(name, f"{address} is of its prefix")
+        return _outward(_of(table, name), network, chosen, address, (macs or {}).get(address, ""))
     if destination is not None and (mark := _external(table, destination)) is not None:
         name = names[mark]
         return Way(network, name, (f"{destination} is an address of {name}: its ingress turns the packet around",))
     choice = next((p.fact for p in plan.facts if isinstance(p.fact, Choice) and p.fact.network == network), None)
     chosen = choice.of(family) if choice is not None else FamilyChoice(None, "no choice yet")
     return _outward(table, network, chosen, address, (macs or {}).get(address, ""))
+
+
+def _lent(table: FirewallTable, address: IPAddress) -> tuple[str, int] | None:
+    """The network that has a global address, and the mark of its uplink: 0 where it was withdrawn."""
+    return next(((network, mark) for network, prefix, mark in table.lent6 if address in prefix), None)
+
+
+def _inside(settings: Settings, table: FirewallTable, address: IPAddress) -> str | None:
+    own = _lent(table, address)
+    return own[0] if own is not None else network_of(settings, address)
+
+
+def _of(table: FirewallTable, uplink: str) -> FirewallTable:
+    """The table with the rules for one uplink alone."""
+    return replace(table, steered6=tuple(found for found in table.steered6 if found[1].uplink == uplink))
 
 
 def _external(table: FirewallTable, destination: IPAddress) -> int | None:

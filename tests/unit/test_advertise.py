@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Network
+from ipaddress import IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from agent.desired.firewall import FirewallTable
 from agent.model import Delegation, Memory
 from agent.plan.advertise import lifetime
 from agent.plan.firewall import plan_firewall
+from agent.plan.why import why
 from agent.render import render_file, render_ruleset
 from tests.golden.firewall_cases import NOW, Case, cases
 from tests.lab import global_world
@@ -99,6 +100,18 @@ def test_a_withdrawn_prefix_is_told_of_until_nobody_has_it(tmp_path: Path) -> No
     assert any(str(a.ip) == "2001:db8:a100:11::1/64" for a in found.addresses), "errors reach its hosts"
     assert len(told(plan(gone, NOW + 5400, found.memory)).prefixes) == 2
     assert len(told(plan(gone, NOW + 5402, found.memory)).prefixes) == 1
+
+
+def test_why_a_global_address_goes_where_it_goes(tmp_path: Path) -> None:
+    found = plan(case(tmp_path))
+    address, settings = OUTSIDE[0x77], case(tmp_path).settings
+    way = why(settings, found, address, IPv6Address("2001:db8:f::7"))
+    assert (way.network, way.uplink) == ("home", "kpn")
+    assert way.lines[0] == "rule 1, tcp 80: only by odido, which cannot be used"
+    assert way.lines[-1].endswith("kpn (2001:db8:a100:11::77 is of its prefix)")
+    assert "is inside" in why(settings, found, HOME[5], address).lines[0]
+    gone = plan(changed("kpn", case(tmp_path), delegations={}), NOW + 1, found.memory)
+    assert why(settings, gone, address).lines[0].endswith("withdrawn: refused, ICMPv6 code 5")
 
 
 def test_the_mtu_is_that_of_the_configuration_whatever_is_up() -> None:
