@@ -36,14 +36,14 @@ PORT = 7777
 Kind: TypeAlias = Callable[[int, int, int], str]
 
 
-def _plain(number: int, destination: int, host: int) -> str:
+def plain(number: int, destination: int, host: int) -> str:
     """Hosts and ports; each tenth a subnet and a service."""
     if number % 10 == 0:
         return f"to: 10.{destination}.3.{host % 16 * 16}/28, service: [https, dns], action: accept"
     return f"to: 10.{destination}.1.{host + 1}, udp: {number % 60000 + 1}, action: accept"
 
 
-def _mixed(number: int, destination: int, host: int) -> str:
+def mixed(number: int, destination: int, host: int) -> str:
     """What people write: hosts, subnets, ranges of ports, lists, limits, pings, drops between the accepts."""
     subnet, port = f"10.{destination}.{3 + host // 16}.{host % 16 * 16}/28", number % 50000 + 1
     return (
@@ -60,7 +60,7 @@ def _mixed(number: int, destination: int, host: int) -> str:
     )[number % 10]
 
 
-def settings(count: int, what: Kind = _plain, *, one_pair: bool = False) -> Settings:
+def settings(count: int, what: Kind = plain, *, one_pair: bool = False) -> Settings:
     """So many rules; the last is the one that is measured. `one_pair`: all of its pair of zones."""
     lines = []
     for number in range(count - 1):
@@ -91,7 +91,7 @@ def settings(count: int, what: Kind = _plain, *, one_pair: bool = False) -> Sett
         return load(path, {})
 
 
-def script(count: int, what: Kind = _plain) -> str:
+def script(count: int, what: Kind = plain) -> str:
     """The ruleset of so many rules."""
     found = settings(count, what)
     links = {n: Link(n, name, up=True, carrier=True) for n, name in enumerate(found.networks, 2)}
@@ -160,7 +160,7 @@ def cost(fw: Namespace, a: Namespace) -> float:
 
 def rules_5000() -> tuple[Figure, Figure]:
     """The ratio of the two costs: of hosts and ports, and of all that people write."""
-    return figure("rules-5000", "ratio", [_ratio(_plain)]), figure("rules-5000-mixed", "ratio", [_ratio(_mixed)])
+    return figure("rules-5000", "ratio", [_ratio(plain)]), figure("rules-5000-mixed", "ratio", [_ratio(mixed)])
 
 
 def _ratio(what: Kind) -> float:

@@ -16,8 +16,10 @@ class Row:
 
 
 TITLES = {
+    "1332": "PPP: IPv4 (IPCP)",
     "2131": "DHCP",
     "2136": "Dynamic updates in DNS",
+    "2516": "PPPoE",
     "3442": "Classless static routes (DHCP option 121)",
     "4191": "Route information in router advertisements",
     "4638": "PPPoE MTU, and the MSS behind it",
@@ -25,6 +27,7 @@ TITLES = {
     "4787": "NAT behaviour for UDP (IPv4)",
     "4861": "Neighbour discovery",
     "4890": "Filtering ICMPv6 in firewalls",
+    "5072": "PPP: IPv6 (IPV6CP)",
     "5382": "NAT behaviour for TCP (IPv4)",
     "5508": "NAT behaviour for ICMP (IPv4)",
     "6092": "Simple security in IPv6 CPE",
@@ -48,7 +51,14 @@ ROWS = (
     Row("7084", "W-1..3", "the uplink acts as a host: SLAAC or DHCPv6, default route by router advertisement"),
     Row("7084", "W-5", "the DUID stays over restarts and re-creation of the container"),
     Row("7084", "WAA", "address, DNS servers and SOL_MAX_RT by DHCPv6"),
+    Row("7084", "WLL-2/3", "over PPP both families fail and recover each by itself"),
     Row("7084", "WPD-1..4", "prefix delegation with a hint; another length is accepted"),
+    Row(
+        "7084",
+        "WPD-8",
+        "a part of the prefix that the ISP excludes for its own link (RFC 6603) is not used inside",
+        "it is not read: a network whose `/64` is the excluded one would have no replies; name another `subnet` for it",
+    ),
     Row("7084", "WPD-5", "the unassigned part of a prefix is unreachable, and does not loop"),
     Row("7084", "ULA-1", "a ULA prefix can be generated", _OWN_PREFIX),
     Row("7084", "ULA-2", "the ULA prefix is stable, and can be changed by a person", _OWN_PREFIX),
@@ -95,11 +105,12 @@ ROWS = (
         "3.5",
         "a prefix that went is announced with lifetimes of 0 and its flags, also by an agent that restarts",
     ),
-    Row("9096", "WPD-9", "nothing is released on a restart, and the IAID stays"),
+    Row("9096", "WPD-9/10", "nothing is released on a restart, and DUID and IAIDs stay"),
     Row("8415", "IA_NA", "addresses by DHCPv6, fixed ones for hosts of the configuration"),
     Row("8415", "IA_PD", "prefixes for routers downstream, with a route that lives as long as the lease"),
     Row("8415", "renew", "a lease that is renewed at T1 goes on, one that is not ends with its route"),
     Row("8415", "Information-request", "options alone, to be refreshed within the hour"),
+    Row("8415", "renewal", "leases are renewed at T1; a prefix that comes back with lifetime 0 is gone at once"),
     Row("8415", "valid", "a prefix whose valid lifetime is over is not used"),
     Row(
         "6296",
@@ -150,7 +161,12 @@ ROWS = (
     Row("6092", "REC-35", "state of TCP lives 2 h 4 min, in transition 4 minutes at least"),
     Row("6092", "REC-36", "an ICMPv6 error that belongs to a TCP flow is forwarded"),
     Row("6092", "REC-37", "no ICMPv6 message ends the state of a TCP flow"),
-    Row("6092", "REC-48", "hosts can ask for inbound traffic (PCP)"),
+    Row(
+        "6092",
+        "REC-48",
+        "hosts can ask for inbound traffic (PCP)",
+        "nobody can: what enters is in one file that a person wrote; docker hosts ask within their `may_expose`",
+    ),
     Row("6092", "REC-49", "a transparent mode can be chosen: `{ from: internet, to: any, action: accept }`"),
     Row("6092", "REC-50", "no management service answers outside"),
     Row("4890", "4.3.1", "errors that belong to a flow are forwarded: types 1, 2, 3 and 4"),
@@ -180,7 +196,7 @@ ROWS = (
     Row("5508", "REQ-1", "pings of several hosts pass"),
     Row("5508", "REQ-2", "a mapping of a ping lives 60 s at least"),
     Row("5508", "REQ-4", "the packet inside of an error is translated, nothing internal shows"),
-    Row("7857", "REQ-EIM", "mappings are independent of the protocol's other flows"),
+    Row("7857", "5", "a port of UDP and the same port of TCP are mapped apart"),
     Row("8028", "egress", "with global addresses an uplink is chosen by the source"),
     Row(
         "8028", "deprecated", "the prefix of an uplink that is not used is deprecated, that of the one in use preferred"
@@ -192,6 +208,10 @@ ROWS = (
     Row("4191", "over a restart", "the way back outlives a restart of radvd"),
     Row("3442", "examples", "the option's bytes are those of the RFC's examples"),
     Row("3442", "option 121", "an ingress gets the way back, and no default route"),
+    Row("2516", "PADT", "a container that stops says good-bye"),
+    Row("2516", "a stale session", "a session that died is made anew, whatever the ISP still holds"),
+    Row("1332", "alone", "IPv4 without IPv6"),
+    Row("5072", "alone", "IPv6 without IPv4"),
     Row("4638", "MSS", "the MSS is clamped both ways, in both families"),
     Row(
         "4638",

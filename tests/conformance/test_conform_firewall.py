@@ -22,11 +22,12 @@ from scapy.layers.ipsec import AH, ESP
 from scapy.packet import Packet, Raw
 
 from tests.lab.firewall_topology import NET6
-from tests.lab.firewall_world import World, firewall_world
+from tests.lab.firewall_world import CONFIG, World, firewall_world
 from tests.lab.packets import Wire
 
 pytestmark = pytest.mark.lab
 HOST6, NAS6, NEXT_HOP = "fd00:1:2:10::100", "fd00:1:2:10::5", "2001:db8:a::1"
+NOBODY6, FAR6 = "fd00:1:2:10::77", "2001:db8:f::77"
 TCP_PORT = 7
 TUNNELLED = AH(nh=41, payloadlen=4, spi=7, seq=1, icv=b"x" * 12) / IPv6(src="fd99::1", dst="fd99::2", nh=59)
 SEEN = 7777
@@ -179,6 +180,36 @@ def test_what_belongs_to_a_link_stays_there(edge: Edge, message: Packet) -> None
 def test_an_echo_is_answered_when_it_was_asked_from_inside(world: World, edge: Edge) -> None:
     assert "1 received" in world.sh("host", f"ping -c1 -W3 {NET6}")
     assert not [p for p in edge.enters(IPv6(src=NET6, dst=HOST6) / ICMPv6EchoRequest(id=5)) if ICMPv6EchoRequest in p]
+
+
+@pytest.mark.rfc("6092", "REC-31")
+def test_both_sides_may_open_a_connection_at_once(world: World, edge: Edge) -> None:
+    # Nobody's addresses: a host's own TCP would answer the packets that are made here.
+    world.sh("fw", f"ip neigh replace {NOBODY6} lladdr {edge.inside.mac} dev home nud permanent")
+    out, back = {"sport": 5100, "dport": 6100}, {"sport": 6100, "dport": 5100}
+    sequence = (
+        (True, TCP(**out, flags="S", seq=100)),
+        (False, TCP(**back, flags="S", seq=500)),
+        (True, TCP(**out, flags="SA", seq=100, ack=501)),
+        (False, TCP(**back, flags="SA", seq=500, ack=101)),
+        (True, TCP(**out, flags="A", seq=101, ack=501)),
+        (False, TCP(**back, flags="PA", seq=501, ack=101) / Raw(b"hello")),
+    )
+    for outward, segment in sequence:
+        ends = (NOBODY6, FAR6) if outward else (FAR6, NOBODY6)
+        passed = (edge.leaves if outward else edge.enters)(IPv6(src=ends[0], dst=ends[1]) / segment)
+        assert [p for p in passed if TCP in p and p[TCP].dport == segment.dport], segment.summary()
+
+
+@pytest.mark.rfc("6092", "REC-49")
+def test_a_rule_makes_the_router_transparent(tmp_path: Path) -> None:
+    everything = "rules:\n  - { from: internet, to: any, action: accept }\n"
+    with firewall_world(tmp_path, CONFIG.replace("rules:\n", everything)) as world:
+        edge = Edge(world)
+        world.ask("host", NET6)
+        unasked = IPv6(src=NET6, dst=HOST6) / TCP(sport=1, dport=99)
+        assert [p for p in edge.enters(unasked) if TCP in p and p[TCP].dport == 99]
+        edge.close()
 
 
 TIMEOUTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from scapy.layers.inet import ICMP, IP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.packet import Raw
 
 from tests.lab.packets import Wire, checksums_hold
@@ -52,6 +52,16 @@ def test_two_hosts_with_one_port_are_told_apart(net: SmallNet) -> None:
     assert first[UDP].sport != second[UDP].sport
     isp.send(IP(src=FAR4, dst=WAN4) / UDP(sport=9, dport=second[UDP].sport) / Raw(b"for nas"), outside)
     assert nas.expect(lambda p: UDP in p)[UDP].dport == 4002
+
+
+@pytest.mark.rfc("7857", "5")
+def test_what_a_port_means_for_udp_is_nothing_to_tcp(net: SmallNet) -> None:
+    host, isp, gateway, _ = wires(net)
+    nas = net.wire("nas", "eth0")
+    nas.send(IP(src=NAS4, dst=FAR4) / UDP(sport=4020, dport=9), net.wire("fw", "guest").mac)
+    assert isp.expect(lambda p: UDP in p)[UDP].sport == 4020
+    host.send(IP(src=HOST4, dst=FAR4) / TCP(sport=4020, dport=9), gateway)
+    assert isp.expect(lambda p: TCP in p)[TCP].sport == 4020, "though another host has that port of UDP"
 
 
 @pytest.mark.rfc("4787", "REQ-8")

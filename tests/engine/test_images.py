@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from tests.bench.rules import mixed, script
 from tests.engine.engine import Engine
 from tests.engine.images import ROLES, ROOT, size
 from tests.lab.services_of import helper_files, service_files
@@ -70,3 +72,17 @@ def test_agent_loads_the_reference_configuration(built: Engine, role: str) -> No
     mount = f"{ROOT}/compose/router-home.yaml:/etc/router/router.yaml:ro"
     argv = ("run", "--rm", "--network", "none", "-v", mount, "--entrypoint", "routerctl", f"router-{role}", "check")
     assert "error" not in built.docker(*argv).lower()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_its_nft_takes_the_rulesets(built: Engine, role: str, tmp_path: Path) -> None:
+    """Those of the golden files, and many mixed rules: they are written for the nft of the host as well."""
+    many = tmp_path / "many"
+    many.mkdir()
+    (many / "router.nft").write_text(script(500, mixed))
+    directories = [*(ROOT / "tests/golden" / role).iterdir(), *([many] if role == "firewall" else [])]
+    mounts = [word for found in directories for word in ("-v", f"{found}:/golden/{found.name}:ro")]
+    devices = "for d in wan dmz; do ip link add $d type dummy; done; " if role == "ingress" else ""
+    load = "for f in /golden/*/router.nft; do nft -f $f || echo refused: $f; done"
+    argv = ("run", "--rm", "--network", "none", "--cap-add", "NET_ADMIN", *mounts, "--entrypoint", "sh")
+    assert built.docker(*argv, f"router-{role}", "-c", f"exec 2>&1; {devices}{load}").strip() == ""

@@ -76,6 +76,7 @@ def test_a_host_of_the_configuration_gets_its_own_address(server: Served, tmp_pa
 
 
 @pytest.mark.rfc("3442", "option 121")
+@pytest.mark.rfc("2131", "DMZ")
 def test_an_ingress_is_known_by_its_name_and_gets_the_way_back_only(server: Served, tmp_path: Path) -> None:
     found = lease(server[1]["dmz"], tmp_path, client_id="kpn", mac="02:00:00:00:99:77")
     assert found["new_ip_address"] == "10.99.0.10"
@@ -83,6 +84,7 @@ def test_an_ingress_is_known_by_its_name_and_gets_the_way_back_only(server: Serv
     assert "new_routers" not in found
 
 
+@pytest.mark.rfc("2131", "DMZ")
 def test_an_ingress_without_a_client_id_is_known_by_its_mac(server: Served, tmp_path: Path) -> None:
     assert lease(server[1]["dmz"], tmp_path, mac="02:00:00:00:99:0b")["new_ip_address"] == "10.99.0.11"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
+
 from tests.lab.wait import wait_for
 from tests.vm.network import PATIENCE, Network
 from tests.vm.topology import PREFIX
@@ -35,6 +37,8 @@ def _recreate(story: Network) -> None:
     story.services["kpn"].wait_started(PATIENCE)
 
 
+@pytest.mark.rfc("2516", "PADT")
+@pytest.mark.rfc("9096", "WPD-9/10")
 def test_container_stopped_says_good_bye_and_releases_nothing(story: Network) -> None:
     before = story.wire.text("-v")
     old = story.session()
@@ -50,6 +54,8 @@ def test_container_stopped_says_good_bye_and_releases_nothing(story: Network) ->
     story.wait_reached("laptop", {4: "192.0.2.96/28", 6: PREFIX})
 
 
+@pytest.mark.rfc("7084", "W-5")
+@pytest.mark.rfc("9096", "WPD-9/10")
 def test_container_keeps_duid_and_iaid(story: Network) -> None:
     duids, iaids = _identities(story.wire.text("-v"))
     assert len(duids) == 1, duids

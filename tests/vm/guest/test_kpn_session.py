@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 
+import pytest
+
 from tests.lab.wait import wait_for
 from tests.vm.network import Network
 from tests.vm.topology import ADDRESS, NEXT_ADDRESS, NEXT_PREFIX, PREFIX
@@ -26,6 +28,7 @@ def _again(story: Network, old: int | None, sources: dict[int, str]) -> None:
     wait_for(lambda: _guarded(story), 10, "the egress guard on the new link")
 
 
+@pytest.mark.rfc("2516", "a stale session")
 def test_session_killed_comes_back_under_a_new_index(story: Network) -> None:
     old = story.session()
     story.nodes["kpn"].run(["pkill", "-KILL", "-x", "pppd"])
@@ -53,6 +56,8 @@ def test_session_ended_by_the_isp_renumbers_on_reconnect(story: Network) -> None
     _again(story, old, {4: ADDRESS, 6: PREFIX})
 
 
+@pytest.mark.rfc("7084", "WLL-2/3")
+@pytest.mark.rfc("1332", "alone")
 def test_session_without_ipv6cp_still_serves_ipv4(story: Network) -> None:
     old = story.session()
     story.provider.ipv6cp = False
@@ -76,6 +81,8 @@ def _ipv6_choice(story: Network) -> str:
     return line[1].partition("(")[0]
 
 
+@pytest.mark.rfc("7084", "WLL-2/3")
+@pytest.mark.rfc("5072", "alone")
 def test_session_without_ipcp_still_serves_ipv6(story: Network) -> None:
     old = story.session()
     story.provider.ipcp = False
