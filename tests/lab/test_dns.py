@@ -71,10 +71,10 @@ def test_only_networks_whose_rules_say_so_are_answered(world: DnsWorld) -> None:
     wait_data(world.phone, "internet.example", "A", INTERNET4, server="10.20.0.1")
     rule = "from: [home, guest, iot], to: firewall, udp: 53"
     world.load(world.config((rule, "from: [home, iot], to: firewall, udp: 53")))
-    assert dig(world.phone, "internet.example", "A", "10.20.0.1").status == "none"
+    assert dig(world.phone, "internet.example", "A", "10.20.0.1", "+time=1").status == "none"
     assert "10.20.0.1" not in world.firewall.path("/run/router/etc/named.conf").read_text()
     wait_for(lambda: "10.20.0.1:53" not in world.firewall.output(["ss", "-lnu"]), 10, "named to leave guest")
-    assert dig(world.nodes["kpn"], "internet.example", "A", "10.99.0.1").status == "none", "nor is the DMZ"
+    assert dig(world.nodes["kpn"], "internet.example", "A", "10.99.0.1", "+time=1").status == "none", "nor is the DMZ"
     world.load(world.config())
     wait_data(world.phone, "internet.example", "A", INTERNET4, server="10.20.0.1")
 
@@ -106,6 +106,19 @@ def test_a_lease_is_a_name_over_restarts_until_it_ends(world: DnsWorld) -> None:
     wait_data(world.phone, "laptop.home.arpa", "A", server="10.20.0.1")
     assert dig(world.phone, address.split(".")[3] + ".0.10.10.in-addr.arpa", "PTR", "10.20.0.1").data == ()
     world.called("laptop")
+
+
+@pytest.mark.rfc("4703", "DDNS")
+def test_a_lease_that_nobody_renews_loses_its_name(world: DnsWorld) -> None:
+    pool = "dhcp4: { pool: 10.20.0.50-10.20.0.250 }"
+    world.load(world.config((pool, "dhcp4: { pool: 10.20.0.50-10.20.0.250, lease: 3s }")))
+    address = world.called("phone")
+    wait_data(world.laptop, "phone.home.arpa", "A", address)
+    world.phone.run(["pkill", "-9", "dhcpcd"])
+    wait_data(world.laptop, "phone.home.arpa", "A", timeout=60)
+    assert world.name_of(address) == ""
+    world.load(world.config())
+    world.called("phone")
 
 
 @pytest.mark.rfc("4703", "conflict")
