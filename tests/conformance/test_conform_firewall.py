@@ -186,14 +186,13 @@ def test_an_echo_is_answered_when_it_was_asked_from_inside(world: World, edge: E
 def test_both_sides_may_open_a_connection_at_once(world: World, edge: Edge) -> None:
     # Nobody's addresses: a host's own TCP would answer the packets that are made here.
     world.sh("fw", f"ip neigh replace {NOBODY6} lladdr {edge.inside.mac} dev home nud permanent")
-    out, back = {"sport": 5100, "dport": 6100}, {"sport": 6100, "dport": 5100}
     sequence = (
-        (True, TCP(**out, flags="S", seq=100)),
-        (False, TCP(**back, flags="S", seq=500)),
-        (True, TCP(**out, flags="SA", seq=100, ack=501)),
-        (False, TCP(**back, flags="SA", seq=500, ack=101)),
-        (True, TCP(**out, flags="A", seq=101, ack=501)),
-        (False, TCP(**back, flags="PA", seq=501, ack=101) / Raw(b"hello")),
+        (True, TCP(sport=5100, dport=6100, flags="S", seq=100)),
+        (False, TCP(sport=6100, dport=5100, flags="S", seq=500)),
+        (True, TCP(sport=5100, dport=6100, flags="SA", seq=100, ack=501)),
+        (False, TCP(sport=6100, dport=5100, flags="SA", seq=500, ack=101)),
+        (True, TCP(sport=5100, dport=6100, flags="A", seq=101, ack=501)),
+        (False, TCP(sport=6100, dport=5100, flags="PA", seq=501, ack=101) / Raw(b"hello")),
     )
     for outward, segment in sequence:
         ends = (NOBODY6, FAR6) if outward else (FAR6, NOBODY6)
