@@ -26,7 +26,7 @@ def module_world() -> Iterator[ExposureWorld]:
 
 
 @pytest.fixture
-def world(module_world: ExposureWorld) -> Iterator[ExposureWorld]:
+def world(module_world: ExposureWorld) -> ExposureWorld:
     """Each test begins with no containers and with agents that run."""
     for name, agent in module_world.agents.items():
         if agent.poll() is not None:
@@ -34,9 +34,7 @@ def world(module_world: ExposureWorld) -> Iterator[ExposureWorld]:
             module_world.agent_ready(name)
     module_world.engines["vm1"].step("all gone")
     wait_for(lambda: not module_world.elements(), 30, module_world.said)
-    yield module_world
-    for engine in module_world.engines.values():
-        engine.mute = False
+    return module_world
 
 
 def test_a_container_opens_its_ports_and_closes_them(world: ExposureWorld) -> None:
@@ -117,18 +115,13 @@ def test_answers_that_are_nonsense_open_nothing_and_break_nothing(world: Exposur
     engine = world.engines["vm1"]
     engine.step("web")
     world.until_open("web", 443)
-    for nonsense in (b"HTTP/1.0 200 OK\r\n\r\n[{", b"HTTP/1.0 500 Internal Server Error\r\n\r\n", b"\x00" * 100, b""):
-        known = world.nodes["vm1"].log("agent").count("the container engine answers")
+    for nonsense in (b"HTTP/1.0 200 OK\r\n\r\n[{", b"\x00" * 100):
         engine.answers["/containers/json"] = nonsense
         engine.say(b"{}\n")
-        wait_for(
-            lambda: world.nodes["vm1"].log("agent").count("the container engine answers") > known,  # noqa: B023
-            20,
-            world.said,
-        )
+        wait_for(lambda: _failing(world), 20, world.said)
         assert world.asked("web", 443), "what was known counts for a while"
-    engine.step("web started")
-    wait_for(lambda: not _failing(world), 30, world.said)
+        engine.step("web started")
+        wait_for(lambda: not _failing(world), 30, world.said)
     assert world.asked("web", 443)
 
 
@@ -151,20 +144,6 @@ def test_an_engine_that_is_gone_closes_after_a_while_and_opens_when_it_is_back(w
     engine.start()
     world.until_open("web", 443)
     assert world.exposures()["hosts"]["vm1"]["error"] == ""
-
-
-def test_an_engine_that_hangs_is_one_that_is_gone(world: ExposureWorld) -> None:
-    engine = world.engines["vm1"]
-    engine.step("web")
-    world.until_open("web", 443)
-    engine.mute = True
-    engine.say(b"{}\n")
-    wait_for(lambda: "does not answer" in "".join(_failing(world)), 30, world.said)
-    engine.mute = False
-    engine.stop()
-    engine.start()
-    wait_for(lambda: not _failing(world), 30, world.said)
-    world.until_open("web", 443)
 
 
 def test_an_agent_that_is_killed_is_lost_and_one_that_leaves_is_away(world: ExposureWorld) -> None:

@@ -123,6 +123,22 @@ async def test_no_engine_is_said_once_and_one_that_comes_is_found(tmp_path: Path
             engine.stop()
 
 
+async def test_an_engine_that_hangs_is_one_that_is_gone(
+    recorded: RecordedEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded.step("web")
+    async with watched(recorded.path) as seen:
+        await until(lambda: names(seen) == ["web"])
+        monkeypatch.setattr(http, "TIMEOUT", 0.2)
+        recorded.mute = True
+        recorded.say(b"{}\n")
+        await until(lambda: "does not answer" in seen[-1].error)
+        monkeypatch.setattr(http, "TIMEOUT", 5.0)
+        recorded.mute = False
+        await until(lambda: not seen[-1].error)
+        assert names(seen) == ["web"]
+
+
 @pytest.mark.parametrize(
     ("told", "path"),
     [({}, "/var/run/docker.sock"), ({"DOCKER_HOST": "unix:///run/podman.sock"}, "/run/podman.sock")],
