@@ -115,3 +115,22 @@ def test_bad_input_changes_nothing(world: HosterWorld, case: str) -> None:
     )
     assert after == before
     assert world.reaches("outside", address("web"), 443) == OUTSIDE6
+
+
+def test_further_ipv4_addresses_are_a_hosts_own_or_shared(world: HosterWorld) -> None:
+    extra = "extra: [{ address: 192.0.2.140, host: mail }, { address: 192.0.2.141, networks: [lan] }]"
+    text = CONFIG.read_text().replace("gateway: 192.0.2.129 }", f"gateway: 192.0.2.129, {extra} }}")
+    text = text.replace("hosts:\n  web:", "hosts:\n  mail: { network: lan, ipv4: 10.10.10.12 }\n  web:")
+    text += "  - { from: internet, to: mail, tcp: 443, action: accept }\n"
+    world.load(text)
+    try:
+        wait_for(lambda: world.reaches("vm2", OUTSIDE4) == "192.0.2.140", 20, "vm2 to go out by its own address")
+        wait_for(lambda: world.reaches("vm1", OUTSIDE4) == "192.0.2.141", 20, "the lan to go out by the shared one")
+        assert world.reaches("outside", "192.0.2.140", 443) == OUTSIDE4
+        for target, port in (("192.0.2.140", 22), ("192.0.2.141", 443), ("192.0.2.136", 443)):
+            assert world.reaches("outside", target, port, timeout=0.4) is None
+        assert world.reaches("vm1", "192.0.2.140", 443) == "192.0.2.136", "from inside too (hairpin)"
+    finally:
+        world.load(CONFIG.read_text())
+    wait_for(lambda: world.reaches("vm2", OUTSIDE4) == "192.0.2.136", 20, "the one address again")
+    assert "192.0.2.140" not in world.nodes["hetzner"].addresses("wan0", 4)

@@ -118,3 +118,16 @@ def test_without_the_proxy_nothing_is_left_of_it(world: HosterWorld) -> None:
     assert not answered(world, "2001:db8:77:1:21::79", timeout=0.4)
     world.load(PROXY)
     wait_for(lambda: answered(world, address("vm1")), 10, "the proxy again")
+
+
+def test_an_address_that_has_the_whole_prefix(world: HosterWorld) -> None:
+    """As providers write it: 2001:db8:77:1::2/64. The containers are behind the router all the same."""
+    world.load(PROXY.replace("2001:db8:77:1:10::1/76", "2001:db8:77:1::2/64"))
+    try:
+        wait_for(lambda: world.reaches("outside", address("web"), 443), 20, "a container to be reached")
+        assert world.reaches("app", OUTSIDE6, timeout=5) == address("app")
+        assert answered(world, "2001:db8:77:1::2", timeout=10) == PERMITTED
+        assert not answered(world, "2001:db8:77:1::3", timeout=0.4)
+    finally:
+        world.load(PROXY)
+    wait_for(lambda: answered(world, UPLINK), 20, "its own address again")
