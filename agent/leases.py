@@ -58,15 +58,21 @@ def commands(agent: Leasing) -> dict[str, Callable[[Mapping[str, object]], Await
     return {"leases": leases}
 
 
+# Columns of what stands beside address and name: the time left, a MAC, what is between them.
+_BESIDE = 2 + 2 + 8 + 2 + 2 + 17
+_SHORTEST_NAME = 8
+
+
 def leases_text(found: Mapping[str, Any], width: int) -> str:
-    """The document as a table; what is too long for the terminal is cut."""
-    return "".join(line.rstrip()[: max(width, 40)] + "\n" for line in _lines(found["networks"]))
+    """The document as a table; what is too long for the terminal is cut, names first."""
+    return "".join(line.rstrip()[: max(width, 40)] + "\n" for line in _lines(found["networks"], width))
 
 
-def _lines(networks: Mapping[str, Any]) -> Iterator[str]:
+def _lines(networks: Mapping[str, Any], width: int) -> Iterator[str]:
     rows = [row for name, leases in networks.items() for row in ((name, None), *((name, lease) for lease in leases))]
     leased = max((len(_leased(lease)) for _, lease in rows if lease), default=0)
-    names = max((len(lease["name"]) for _, lease in rows if lease), default=0)
+    longest = max((len(lease["name"]) for _, lease in rows if lease), default=0)
+    names = min(longest, max(_SHORTEST_NAME, width - leased - _BESIDE))
     if not any(networks.values()):
         yield "no leases"
         return
@@ -76,7 +82,8 @@ def _lines(networks: Mapping[str, Any]) -> Iterator[str]:
             continue
         left = "for ever" if lease["left"] is None else seconds(lease["left"])
         client = lease["mac"] or lease["duid"]
-        yield f"  {_leased(lease):<{leased}}  {left:>8}  {lease['name']:<{min(names, 20)}}  {client}"
+        who = lease["name"] if len(lease["name"]) <= names else lease["name"][: names - 1] + "…"
+        yield f"  {_leased(lease):<{leased}}  {left:>8}  {who:<{names}}  {client}"
 
 
 def _leased(lease: Mapping[str, Any]) -> str:

@@ -208,5 +208,6 @@ def test_leases_as_a_document_and_a_table(kea: Kea) -> None:
     text = leases_text(shown, 80)
     assert max(map(len, text.splitlines())) <= 80
     assert "for ever" in text
+    assert text.count("02:00:00:00:00:01") == 2
     assert "17 min" in text
     assert leases_text(document(found, (), 0.0, "lab"), 80) == "no leases\n"
