@@ -108,8 +108,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check(arguments: argparse.Namespace) -> int:
     from agent.config import check  # noqa: PLC0415
+    from agent.list_files import complaints  # noqa: PLC0415
 
-    report = check(arguments.config, _environ())
+    report = check(arguments.config, _environ(), complaints)
     sys.stdout.write(report.render_text(width()).rstrip("\n") + "\n")
     return 1 if report.errors else 0
 

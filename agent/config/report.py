@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +57,14 @@ class CheckReport:
         return f"{self.file}: configuration OK ({', '.join(parts) or 'no networks'}){warned}"
 
 
-def check(path: Path, environ: Mapping[str, str]) -> CheckReport:
-    """The report of a file. Opens no other file: not the secrets it names."""
+def _nothing(_: Settings) -> Iterator[Complaint]:
+    return iter(())
+
+
+def check(
+    path: Path, environ: Mapping[str, str], further: Callable[[Settings], Iterator[Complaint]] = _nothing
+) -> CheckReport:
+    """The report of a file. Opens no other one: not the secrets it names. `further`: more to say of good settings."""
     try:
         loaded = load_file(path, environ)
     except ConfigError as error:
@@ -67,7 +73,8 @@ def check(path: Path, environ: Mapping[str, str]) -> CheckReport:
         return CheckReport(str(path), errors=errors, warnings=warnings)
     notes = (Complaint(key.path, key.reason, "", at_key=True) for key in unused_keys(loaded.settings))
     not_yet = sorted((place(loaded.document, {}, note) for note in notes), key=lambda f: (f.line, f.column))
-    return CheckReport(str(path), loaded.settings, (), loaded.warnings, tuple(not_yet))
+    more = tuple(place(loaded.document, {}, found) for found in further(loaded.settings))
+    return CheckReport(str(path), loaded.settings, (), (*loaded.warnings, *more), tuple(not_yet))
 
 
 def render_findings(findings: tuple[Finding, ...], width: int = 80) -> str:

@@ -35,7 +35,7 @@ PATIENCE = 10.0
 log = structlog.get_logger(__name__)
 
 
-class _BadListError(Exception):
+class BadListError(Exception):
     """A list could not be read. `hint`: how to mend it."""
 
     def __init__(self, message: str, hint: str) -> None:
@@ -90,9 +90,9 @@ def read_list(path: str) -> tuple[IPNetwork, ...]:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
-        raise _BadListError(f"the list file {path} cannot be read: {reason}", "put the file back") from None
+        raise BadListError(f"the list file {path} cannot be read: {reason}", "put the file back") from None
     if len(lines) > MAX_LINES:
-        raise _BadListError(f"the list file {path} has more than {MAX_LINES} lines", "make it shorter")
+        raise BadListError(f"the list file {path} has more than {MAX_LINES} lines", "make it shorter")
     found = []
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()
@@ -102,9 +102,9 @@ def read_list(path: str) -> tuple[IPNetwork, ...]:
             found.append(ip_network(text, strict=False))
         except ValueError:
             hint = "write one address or prefix a line, like 192.0.2.0/24"
-            raise _BadListError(f"{path}:{number}: `{text[:60]}` is not an address", hint) from None
+            raise BadListError(f"{path}:{number}: `{text[:60]}` is not an address", hint) from None
     if not found:
-        raise _BadListError(f"the list file {path} is empty", "write addresses into it, or delete the list")
+        raise BadListError(f"the list file {path} is empty", "write addresses into it, or delete the list")
     return _joined(found)
 
 
@@ -172,7 +172,7 @@ class Lists:
         if source.file:
             try:
                 self._remember(source.file, await aside(partial(read_list, source.file)))
-            except _BadListError as error:
+            except BadListError as error:
                 errors, hint = [str(error)], error.hint
         for name in source.names:
             try:
@@ -181,7 +181,14 @@ class Lists:
                 reason = getattr(error, "strerror", None) or "no answer"
                 errors.append(f"{name} does not resolve: {reason}")
                 hint = "check the name, and /etc/resolv.conf of the firewall's container"
-        return ListContent(self._content(source), "; ".join(errors), hint)
+        return ListContent(self._held(source), "; ".join(errors), hint)
+
+    def _held(self, source: ListSource) -> tuple[IPNetwork, ...]:
+        """What is good of the list; what its name held before where nothing of the source was ever read."""
+        before = self._said.get(source.name)
+        if before is not None and not any(key in self._good for key in (source.file, *source.names)):
+            return before.networks
+        return self._content(source)
 
     def _content(self, source: ListSource) -> tuple[IPNetwork, ...]:
         parts = [self._good.get(key, ()) for key in (source.file, *source.names) if key]

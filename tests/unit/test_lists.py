@@ -123,6 +123,20 @@ async def test_a_name_that_no_longer_resolves_keeps_its_addresses_and_the_others
     assert texts(later.last_good().lists["l"]) == ["192.0.2.1/32", "2001:db8::2/128"]
 
 
+async def test_a_list_whose_new_file_cannot_be_read_keeps_what_it_had(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("192.0.2.1\n")
+    heard = Heard()
+    lists = Lists(tmp_path / "lists.json", nobody)
+    lists.configure((ListSource("blocked", file=str(tmp_path / "one"), refresh=60),))
+    async with following(lists, heard):
+        await heard.until(lambda found: "blocked" in found and bool(found["blocked"].networks))
+        lists.configure((ListSource("blocked", file=str(tmp_path / "two"), refresh=0.01),))
+        await heard.until(lambda found: bool(found["blocked"].error))
+        assert texts(heard.content["blocked"]) == ["192.0.2.1/32"]
+        (tmp_path / "two").write_text("192.0.2.2\n")
+        await heard.until(lambda found: texts(found["blocked"]) == ["192.0.2.2/32"])
+
+
 async def test_lists_that_the_configuration_no_longer_has_are_gone(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).write_text("192.0.2.1\n")
