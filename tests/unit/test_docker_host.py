@@ -15,7 +15,8 @@ from agent import wire
 from agent.config import Settings, load
 from agent.desired import Plan
 from agent.drivers.docker.reading import read_containers, read_modes, read_published
-from agent.model import Attachment, Container, Containers, Engine, EngineContainer, PortSpan, State
+from agent.model import Attachment, Container, Containers, Engine, EngineContainer, Peer, PortSpan, State
+from agent.place import bus_config, node_info
 from agent.plan.docker_host import (
     GRACE,
     MAX_CONTAINERS,
@@ -27,6 +28,7 @@ from agent.plan.docker_host import (
     parse_label,
     plan_docker_host,
 )
+from agent.status import other_configurations
 from tests.lab.recorded_engine import RECORDED
 
 NOW = 1000.0
@@ -178,6 +180,19 @@ def test_more_containers_than_a_document_holds(settings: Settings) -> None:
     assert sum(bool(c.ports) for c in fact.containers) == 200, "those that ask come first"
     assert len(wire.encode(fact, "containers", NOW)[0]) < wire.MAX_PAYLOAD
     assert any("more than one host can tell of" in problem.message for problem in plan.problems)
+
+
+def test_a_docker_hosts_file_may_be_another(settings: Settings) -> None:
+    info = node_info(settings, "vm1")
+    assert (info.role, bus_config(settings, "vm1").alone, bus_config(settings, "hetzner").alone) == (
+        "docker-host",
+        True,
+        False,
+    )
+    peers = {"vm1": Peer(info=info), "hetzner": Peer(info=node_info(settings, "hetzner"))}
+    assert [problem.message for problem in other_configurations(peers, "firewall", "another")] == [
+        "hetzner runs with another configuration"
+    ]
 
 
 names = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", fullmatch=True)
