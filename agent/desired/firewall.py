@@ -7,8 +7,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6
 from typing import Literal, TypeAlias
 
 from agent.desired import Table
-from agent.desired.advertise import AdvertisedPrefix, RadvdConfig, RadvdInterface  # noqa: F401  # until all have moved
-from agent.desired.dhcp4 import Dhcp4Subnet, KeaDhcp4Config, Reservation  # noqa: F401
 from agent.desired.docker_hosts import Exposed, Machines
 from agent.model import Family, IPNetwork
 

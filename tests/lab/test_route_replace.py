@@ -14,7 +14,7 @@ from pyroute2.netlink import rtnl
 
 from agent.desired import WantedAddress
 from agent.drivers.netlink.layout import messages
-from agent.drivers.netlink.message import routes
+from agent.drivers.netlink.routing import routes
 from agent.drivers.route import RouteDriver, RouteError, Wanted
 from agent.model import Route, State
 from tests.lab.netns import Namespace, until

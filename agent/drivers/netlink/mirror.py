@@ -8,7 +8,7 @@ from typing import Final
 from pyroute2.netlink import rtnl
 
 from agent import events as ev
-from agent.drivers.netlink import message
+from agent.drivers.netlink import message, routing
 from agent.drivers.netlink.layout import Message
 from agent.model import Address, AddressKey, IPAddress, IPNetwork, Link, Neighbour, PolicyRule, Route
 
@@ -51,9 +51,9 @@ class Mirror:
         kind, flags, start, end = received
         match kind:
             case rtnl.RTM_NEWROUTE:
-                return self._routes_new(message.routes(data, start, end), replaced=bool(flags & NLM_F_REPLACE))
+                return self._routes_new(routing.routes(data, start, end), replaced=bool(flags & NLM_F_REPLACE))
             case rtnl.RTM_DELROUTE:
-                return self._routes_gone(message.routes(data, start, end))
+                return self._routes_gone(routing.routes(data, start, end))
             case rtnl.RTM_NEWADDR | rtnl.RTM_DELADDR:
                 address = message.address(data, start, end, clock)
                 return [] if address is None else self._address(address, gone=kind == rtnl.RTM_DELADDR)
@@ -64,7 +64,7 @@ class Mirror:
                 neighbour = message.neighbour(data, start, end)
                 return [] if neighbour is None else self._neighbour(neighbour, gone=kind == rtnl.RTM_DELNEIGH)
             case rtnl.RTM_NEWRULE | rtnl.RTM_DELRULE:
-                rule = message.rule(data, start, end)
+                rule = routing.rule(data, start, end)
                 return [] if rule is None else self._rule(rule, gone=kind == rtnl.RTM_DELRULE)
             case _:
                 return []
