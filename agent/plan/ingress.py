@@ -116,7 +116,17 @@ def _routes(seen: Seen) -> frozenset[Route]:
     routes = set(share.unreachable)
     if wan is not None:
         routes |= static_routes(share.uplink, wan.index, share.wish.site)
-    return frozenset(routes | _outer_route(seen))
+    return frozenset(routes | _outer_route(seen) | _lent_routes(seen))
+
+
+def _lent_routes(seen: Seen) -> set[Route]:
+    """The way to a whole delegation that hosts have: the kernel's (RFC 4191) is no better than dhcpcd's dead end."""
+    dmz, delegation = seen.dmz.link, seen.ladder.delegation
+    if dmz is None or delegation is None:
+        return set()
+    gateway = next((way for way in seen.share.firewall if way.version == 6), None)  # noqa: PLR2004
+    whole = (prefix for prefix in seen.ladder.lent if prefix == delegation.prefix)
+    return {Route(prefix, dmz.index, gateway, metric=METRIC[6] // 2) for prefix in whole}
 
 
 def _outer_route(seen: Seen) -> set[Route]:

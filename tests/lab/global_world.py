@@ -24,6 +24,7 @@ from tests.lab.topology import INTERNET6
 from tests.lab.wait import wait_for
 
 NODES = ("kpn", "kpn-isp", "odido", "odido-isp", "internet", "firewall", "laptop", "nas", "phone", "lamp")
+ODIDO_SMALL = IPv6Network("2001:db8:b100:ee00::/64")
 KPN, KPN_NEXT = IPv6Network("2001:db8:a100::/48"), IPv6Network("2001:db8:a200::/48")
 ODIDO = IPv6Network("2001:db8:b100:ff00::/56")
 SITE = IPv6Network("fd4b:9ca2:1d70::/48")

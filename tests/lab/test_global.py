@@ -21,6 +21,7 @@ from tests.lab.global_world import (
     KPN,
     KPN_NEXT,
     ODIDO,
+    ODIDO_SMALL,
     SITE,
     Advertisement,
     GlobalWorld,
@@ -304,6 +305,39 @@ def test_a_withdrawn_prefix_is_deprecated_also_by_an_agent_that_restarts(world: 
         assert len([moment for moment in until if moment is not None]) == 3, "of home, guest and iot"
     finally:
         world.delegate("kpn", KPN_NEXT, KPN)
+
+
+def test_an_ingress_whose_agent_restarts_withdraws_nothing(world: GlobalWorld) -> None:
+    services, address = world.services["kpn"], str(HOME["kpn"][5])
+    with Capture(world.nodes["laptop"], "eth0", advertised) as capture:
+        before = services.pid("router-agent")
+        services.kill("router-agent")
+        wait_for(lambda: services.pid("router-agent") not in {None, before}, 20, "another agent")
+        assert ask(world.nodes["internet"], "tcp", address, 443), "packets need no agent"
+
+        def ready() -> bool:
+            shown = world.nodes["kpn"].run(["routerctl", "status", "--json"], check=False)
+            found = json.loads(shown.stdout) if shown.returncode == 0 else {}
+            return bool(found.get("ready") and found.get("bus"))
+
+        wait_for(ready, 30, "its word on the bus")
+        world.sees("laptop", HOME["kpn"])
+        assert all(advertisement(p).prefixes[HOME["kpn"]].preferred == 2700 for p in capture.packets)
+
+
+def test_a_single_64_goes_to_one_network(world: GlobalWorld) -> None:
+    try:
+        world.delegate("odido", ODIDO, ODIDO_SMALL)
+        laptop = world.has("laptop", ODIDO_SMALL, preferred=False)
+        wait_for(lambda: ask_from(world.nodes["laptop"], laptop, INTERNET6) == str(laptop), 10, "its answer")
+        wait_for(lambda: ask(world.nodes["internet"], "tcp", str(ODIDO_SMALL[5]), 443), 10, "the pinhole")
+        # The others have none of it: guest goes by the uplink that has one.
+        world.has("phone", GUEST["kpn"], preferred=True)
+        assert "guest gets no global prefix through odido" in " ".join(
+            world.nodes["firewall"].output(["routerctl", "status"]).split()
+        )
+    finally:
+        world.delegate("odido", ODIDO_SMALL, ODIDO)
 
 
 @pytest.mark.rfc("7084", "G-5")

@@ -76,6 +76,16 @@ def test_what_is_not_its_own_to_give_is_not_taken(prefix: str) -> None:
     assert table(planned(told(IPv6Network(prefix)))).lent == ()
 
 
+def test_a_delegation_of_one_64_that_hosts_have_is_led_to_them() -> None:
+    whole = IPv6Network("2001:db8:a100:7::/64")
+    found = planned(told(whole, before=state(str(whole))))
+    assert table(found).lent == (whole,)
+    # dhcpcd's unreachable route is as good as the kernel's of the advertisement: 1024.
+    (way,) = (route for route in found.routes if route.destination == whole)
+    assert (way.kind, str(way.gateway), way.metric) == ("unicast", "fe80::1", 512)
+    assert not any(route.destination == LENT for route in planned(told(LENT)).routes)
+
+
 def test_without_global_networks_nothing_is_taken() -> None:
     found = table(planned(told(LENT), settings(LAB)))
     assert found.lent == ()
