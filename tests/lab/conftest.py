@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.lab.lab import Lab
+from tests.lab.netns import Namespace, netns
+
+
+@pytest.fixture
+def ns() -> Iterator[Namespace]:
+    """A network namespace of the test's own."""
+    with netns() as space:
+        yield space
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,14 +25,7 @@ from agent.config.loader import load
 from agent.config.settings import Settings
 from agent.desired import Plan
 from agent.desired.firewall import FirewallTable
-from agent.model import (
-    Link,
-    ListContent,
-    Peer,
-    PolicyRule,
-    Route,
-    State,
-)
+from agent.model import Link, ListContent, Peer, PolicyRule, Route, State
 from agent.plan.firewall import plan_firewall
 from agent.render.nft_firewall import render_firewall
 from tests.lab.firewall_topology import UPLINKS, peer, wire

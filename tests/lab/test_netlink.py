@@ -6,7 +6,6 @@ import socket
 import statistics
 import struct
 import time
-from collections.abc import Awaitable, Callable
 from functools import partial
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_address
 
@@ -15,25 +14,10 @@ from pyroute2.netlink import rtnl
 
 from agent.events import LinkGone, NeighbourChanged, RouteChanged
 from agent.model import Address, PolicyRule, Route, State
-from tests.lab.netns import Namespace, netns, until
-from tests.lab.watching import fresh, grown, settles, sh, watching
+from tests.lab.netns import Namespace, until
+from tests.lab.watching import WAN, fresh, grown, settles, sh, watching
 
 pytestmark = pytest.mark.lab
-
-WAN = """
-    ip link add wan type veth peer name wanp; ip link set wanp up; ip link set wan up
-    ip address add 192.0.2.2/24 dev wan
-"""
-
-
-@pytest.fixture
-def ns() -> object:
-    with netns() as space:
-        yield space
-
-
-def run(ns: Namespace, main: Callable[[], Awaitable[None]]) -> None:
-    ns.run(main)
 
 
 def test_first_dump_reads_every_table(ns: Namespace) -> None:
@@ -95,7 +79,7 @@ def test_first_dump_reads_every_table(ns: Namespace) -> None:
             neighbour = state.neighbours[(wan.index, ip_address("192.0.2.1"))]
             assert (neighbour.mac, neighbour.state) == ("02:00:00:00:00:09", "permanent")
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_deadlines_do_not_move_between_two_readings(ns: Namespace) -> None:
@@ -109,7 +93,7 @@ def test_deadlines_do_not_move_between_two_readings(ns: Namespace) -> None:
         await until(lambda: "valid_lft 600sec" not in ns.sh("ip -6 address show dev wan"))  # a second has passed
         assert address(await fresh()) == first
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_changes_are_told_as_they_come(ns: Namespace) -> None:
@@ -133,7 +117,7 @@ def test_changes_are_told_as_they_come(ns: Namespace) -> None:
             assert LinkGone(home.index) in fold.events
             await settles(fold)
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_neighbours_are_told_when_mac_or_state_changes(ns: Namespace) -> None:
@@ -152,7 +136,7 @@ def test_neighbours_are_told_when_mac_or_state_changes(ns: Namespace) -> None:
             await until(lambda: not [n for n in fold.state.neighbours.values() if n.ip.version == 4])
             assert told()[:3] == ["reachable 1", "stale 1", "permanent 2"]
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_an_event_is_told_within_a_millisecond(ns: Namespace) -> None:
@@ -184,4 +168,4 @@ def test_an_event_is_told_within_a_millisecond(ns: Namespace) -> None:
             assert statistics.median(delays) < 0.001
         kernel.close()
 
-    run(ns, main)
+    ns.run(main)

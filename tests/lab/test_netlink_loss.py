@@ -5,32 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import struct
-from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Network
 
 import pytest
 
 from agent.drivers.netlink import socket as netlink_socket
 from agent.events import Dump
-from tests.lab.netns import Namespace, netns, until
-from tests.lab.watching import settles, sh, watching
+from tests.lab.netns import Namespace, until
+from tests.lab.watching import WAN, settles, sh, watching
 
 pytestmark = pytest.mark.lab
-
-WAN = """
-    ip link add wan type veth peer name wanp; ip link set wanp up; ip link set wan up
-    ip address add 192.0.2.2/24 dev wan
-"""
-
-
-@pytest.fixture
-def ns() -> object:
-    with netns() as space:
-        yield space
-
-
-def run(ns: Namespace, main: Callable[[], Awaitable[None]]) -> None:
-    ns.run(main)
 
 
 def test_an_overrun_is_healed_by_a_new_dump(ns: Namespace) -> None:
@@ -59,7 +43,7 @@ def test_an_overrun_is_healed_by_a_new_dump(ns: Namespace) -> None:
             await sh("ip route add 172.16.0.0/12 via 192.0.2.1")
             await until(lambda: fold.has("172.16.0.0/12"))
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_a_closed_socket_is_replaced(ns: Namespace) -> None:
@@ -72,7 +56,7 @@ def test_a_closed_socket_is_replaced(ns: Namespace) -> None:
             await until(lambda: fold.watcher.dumps == 2 and fold.has("192.0.2.0/24"))
             await settles(fold)
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_an_interrupted_dump_is_read_again(ns: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +83,7 @@ def test_an_interrupted_dump_is_read_again(ns: Namespace, monkeypatch: pytest.Mo
                 "192.0.2.2/24"
             }
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_what_happens_during_the_dump_is_told_after_it(ns: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +106,7 @@ def test_what_happens_during_the_dump_is_told_after_it(ns: Namespace, monkeypatc
             assert isinstance(told, Dump)
             assert not [r for r in told.routes if r.destination == IPv4Network("198.51.100.0/24")]
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_links_that_come_and_go_during_dumps(ns: Namespace) -> None:
@@ -143,7 +127,7 @@ def test_links_that_come_and_go_during_dumps(ns: Namespace) -> None:
             await settles(fold)
             assert len(fold.state.links) == 151
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_resync_tells_a_dump_begun_after_the_call(ns: Namespace) -> None:
@@ -153,7 +137,7 @@ def test_resync_tells_a_dump_begun_after_the_call(ns: Namespace) -> None:
             assert fold.watcher.dumps == 2
             assert isinstance(fold.events[-1], Dump)
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_unknown_and_malformed_messages_are_skipped(ns: Namespace) -> None:
@@ -177,7 +161,7 @@ def test_unknown_and_malformed_messages_are_skipped(ns: Namespace) -> None:
             await sh("ip link add wan type veth peer name wanp; ip link set wanp up")
             await until(lambda: fold.state.link("wan") is not None)
 
-    run(ns, main)
+    ns.run(main)
 
 
 CHANGES = (
@@ -217,4 +201,4 @@ def test_any_order_of_changes_folds_to_the_dump(ns: Namespace, seed: int) -> Non
             await settles(fold)
             assert len(fold.events) > 50
 
-    run(ns, main)
+    ns.run(main)

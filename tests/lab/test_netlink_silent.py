@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from ipaddress import IPv4Interface, IPv6Address, IPv6Network
 
 import pytest
 
 from agent.events import RouteGone
 from tests.lab.netns import Namespace, netns, until
-from tests.lab.watching import settles, sh, watching
+from tests.lab.watching import WAN, settles, sh, watching
 
 pytestmark = pytest.mark.lab
-
-WAN = """
-    ip link add wan type veth peer name wanp; ip link set wanp up; ip link set wan up
-    ip address add 192.0.2.2/24 dev wan
-"""
-
-
-@pytest.fixture
-def ns() -> object:
-    with netns() as space:
-        yield space
-
-
-def run(ns: Namespace, main: Callable[[], Awaitable[None]]) -> None:
-    ns.run(main)
 
 
 def test_the_peer_of_a_veth_elsewhere_is_no_parent(ns: Namespace) -> None:
@@ -51,7 +35,7 @@ def test_the_peer_of_a_veth_elsewhere_is_no_parent(ns: Namespace) -> None:
                 await sh(f"ip link set wan netns {other.name}")
                 await until(lambda: fold.state.link("wan") is None)
 
-        run(ns, main)
+        ns.run(main)
 
 
 def test_ipv4_routes_that_vanish_silently_with_their_link(ns: Namespace) -> None:
@@ -69,7 +53,7 @@ def test_ipv4_routes_that_vanish_silently_with_their_link(ns: Namespace) -> None
             await until(lambda: not fold.has("198.51.100.0/24") and not fold.has("0.0.0.0/0"))
             await settles(fold)
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_ipv4_routes_that_vanish_silently_with_their_source(ns: Namespace) -> None:
@@ -92,7 +76,7 @@ def test_ipv4_routes_that_vanish_silently_with_their_source(ns: Namespace) -> No
             await until(lambda: [r.source for r in fold.state.routes if r.destination == six] == [None])
             await settles(fold)
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_a_replaced_route_is_gone(ns: Namespace) -> None:
@@ -118,7 +102,7 @@ def test_a_replaced_route_is_gone(ns: Namespace) -> None:
             await until(lambda: fold.watcher.dumps == 2)
             await settles(fold)
 
-    run(ns, main)
+    ns.run(main)
 
 
 def test_a_device_comes_back_under_its_name(ns: Namespace) -> None:
@@ -138,4 +122,4 @@ def test_a_device_comes_back_under_its_name(ns: Namespace) -> None:
             assert {a.index for a in fold.state.addresses.values() if isinstance(a.ip, IPv4Interface)} == {1, 200}
             await settles(fold)
 
-    run(ns, main)
+    ns.run(main)

@@ -15,6 +15,12 @@ from agent.model import State
 from agent.reduce import reduce
 from tests.lab.netns import until
 
+# A link `wan` with an address; its other end `wanp` is up.
+WAN = """
+    ip link add wan type veth peer name wanp; ip link set wanp up; ip link set wan up
+    ip address add 192.0.2.2/24 dev wan
+"""
+
 
 class Fold:
     """Folds a watcher's events as the agent does, and keeps them."""
