@@ -7,6 +7,7 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from ipaddress import IPv6Network
 
 import structlog
 
@@ -54,6 +55,7 @@ from agent.status import other_configurations
 log = structlog.get_logger(__name__)
 
 EVERY_LEASE = 60.0
+KEA_RUN = "/run/kea"
 
 
 class Agent:
@@ -72,7 +74,11 @@ class Agent:
         self._served = KeaLeases(place.state / "kea")
         self._prober, self._watcher = Prober(self._clock.now), Watcher()
         self.names = NameKeeper(
-            Zones(place.state / "named"), place.state / "public.json", self._clock.now, self._reload_named
+            Zones(place.state / "named"),
+            place.state / "public.json",
+            self._clock.now,
+            self._reload_named,
+            self._name_leases,
         )
         self._applier = Applier(
             nft=Nft(run_dir=place.run),
@@ -204,6 +210,14 @@ class Agent:
     async def _reload_named(self) -> None:
         with suppress(DinitError):
             await self._dinit.signal("named", "HUP")
+
+    async def _name_leases(self) -> None:
+        """Have Kea tell of the names of its leases again: their zone was made anew."""
+        for version in (4, 6):
+            leased = [lease.binding.leased for lease in self._served.held() if lease.binding.hostname]
+            addresses = [found for found in leased if not isinstance(found, IPv6Network) and found.version == version]
+            told = await KeaSocket().name_again(f"{KEA_RUN}/kea{version}-ctrl-socket", version, addresses)
+            log.info("leases are named again", version=version, leases=told)
 
     def _zone(self) -> str:
         return self.settings.site.timezone

@@ -40,16 +40,21 @@ class Kept:
     hint: str = ""
     failing_since: float | None = None
     shown: bool = False
+    healed: bool = False
 
 
 @dataclass(slots=True)
 class NameKeeper:
-    """Owns the zones of `agent.desired.names`. `reload`: tells named that a zone was made anew."""
+    """Owns the zones of `agent.desired.names`. `reload`: tells named that a zone was made anew.
+
+    `name_leases`: has Kea name its leases again, when the new zone is served.
+    """
 
     zones: Zones
     published: Path
     now: Callable[[], float]
     reload: Callable[[], Awaitable[None]]
+    name_leases: Callable[[], Awaitable[None]]
     kept: dict[str, Kept] = field(default_factory=dict)
     _names: Names = field(default_factory=Names)
     _local: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,7 +85,7 @@ class NameKeeper:
         """What is wrong with zones, and broken files that were put aside."""
         found = [Problem(f"dns/{k.zone}", k.error, k.hint) for k in self.kept.values() if k.shown]
         for path in self.zones.broken():
-            message = f"{path.name} could not be loaded and was put aside; names of leases return as they renew"
+            message = f"{path.name} could not be loaded and was put aside; the names are in a new one"
             found.append(Problem("dns", message, f"look at it, then delete {path}"))
         return tuple(found)
 
@@ -139,6 +144,8 @@ class NameKeeper:
             log.info("zone updated", zone=target.zone, gone=len(change.gone), added=len(change.added))
         if kept.shown:
             log.info("zone works again", zone=target.zone)
+        if kept.healed:
+            await self.name_leases()
         self.kept[target.zone] = Kept(target.zone, since=self.now())
         return True
 
@@ -152,6 +159,7 @@ class NameKeeper:
                 why = f"{target.zone} cannot be made anew: {(problem.strerror or str(problem)).lower()}"
                 error = NsupdateError(why, "make room where the state is kept (/var/lib/router)")
         if healed:
+            kept.healed = True
             await self.reload()
         elif target.whole and not error.broken and self.now() - kept.failing_since < PATIENCE:
             return

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any
+
+from agent.model import IPAddress
 
 TEST_TIMEOUT = 2.0
 RELOAD_TIMEOUT = 20.0
@@ -32,6 +35,14 @@ class KeaSocket:
     async def reload(self, path: str) -> str | None:
         """Have the server read its file, and say what it says against that; None where it does not answer."""
         return await _ask(path, {"command": "config-reload"}, RELOAD_TIMEOUT)
+
+    async def name_again(self, path: str, version: int, addresses: Iterable[IPAddress]) -> int:
+        """Have the server (of that IP version) tell D2 of these leases again; how many it did."""
+        told = 0
+        for address in addresses:
+            command = {"command": f"lease{version}-resend-ddns", "arguments": {"ip-address": str(address)}}
+            told += await _ask(path, command, TEST_TIMEOUT) == ""
+        return told
 
 
 async def _ask(path: str, command: dict[str, Any], seconds: float) -> str | None:

@@ -18,8 +18,8 @@ def ddns_connection(domains: Iterable[str]) -> dict[str, Any]:
         # The router names its clients, whatever they would rather do themselves (RFC 4702 section 4).
         "ddns-override-client-update": True,
         "ddns-override-no-update": True,
-        # A name that was lost with a broken zone returns with the next renewal.
-        "ddns-update-on-renew": True,
+        # For `lease4-resend-ddns`. Not `ddns-update-on-renew`: it takes a name away before it adds it again.
+        "hooks-libraries": [{"library": "libdhcp_lease_cmds.so"}],
         "hostname-char-set": "[^A-Za-z0-9.-]",
         "hostname-char-replacement": "-",
     }

@@ -86,9 +86,9 @@ def render_kea_dhcp6(config: KeaDhcp6Config) -> ConfigFile:
     }
     if any(subnet.delegation is not None for subnet in subnets):
         # Kea keeps no address of the router that it delegates to; this hook is told it with each lease.
-        server["hooks-libraries"] = [
+        server.setdefault("hooks-libraries", []).append(
             {"library": "libdhcp_run_script.so", "parameters": {"name": config.hook, "sync": False}}
-        ]
+        )
     return ConfigFile(
         path="kea-dhcp6.conf",
         text=json.dumps({"Dhcp6": server}, indent=2) + "\n",

@@ -100,7 +100,12 @@ def test_a_lease_is_a_name_over_restarts_until_it_ends(world: DnsWorld) -> None:
     assert dig(world.laptop, "laptop.home.arpa", "DHCID").data, "RFC 4701: whose name it is"
     world.restart("named")
     assert dig(world.laptop, "laptop.home.arpa").data == (address,), "known from the journal"
+    before = dig(world.laptop, "home.arpa", "SOA").data
+    leased = world.laptop.log("dhcpcd").count("leased")
+    world.laptop.run(["dhcpcd", "-n", "eth0"])
+    wait_for(lambda: world.laptop.log("dhcpcd").count("leased") > leased, 20, "the lease to be renewed")
     world.hosts_again()
+    assert dig(world.laptop, "home.arpa", "SOA").data == before, "a renewal takes no name away for a moment"
     assert dig(world.laptop, "laptop.home.arpa").data == (address,), "names of hosts do not touch those of leases"
     world.laptop.run(["dhcpcd", "-k", "eth0"])
     wait_data(world.phone, "laptop.home.arpa", "A", server="10.20.0.1")
@@ -196,6 +201,8 @@ def test_a_named_without_tls_is_said_and_asks_nobody(world: DnsWorld) -> None:
 
 
 def test_a_zone_that_cannot_be_loaded_is_put_aside_and_made_anew(world: DnsWorld) -> None:
+    address = world.called("laptop")
+    wait_data(world.laptop, "laptop.home.arpa", "A", address)
     state = world.firewall.path("/var/lib/router/named")
     world.services["firewall"].dinitctl("stop", "named")
     (state / "home.arpa.zone").write_text("this is no zone\n")
@@ -206,8 +213,7 @@ def test_a_zone_that_cannot_be_loaded_is_put_aside_and_made_anew(world: DnsWorld
     wait_data(world.laptop, "nas.home.arpa", "A", "10.10.0.5", timeout=60)
     assert "home.arpa.zone.broken could not be loaded and was put aside" in world.said()
     world.on_the_bus("dns", "put aside")
-    world.called("laptop")
-    wait_data(world.laptop, "laptop.home.arpa", "A", world.laptop.addresses("eth0", 4)[0])
+    wait_data(world.laptop, "laptop.home.arpa", "A", address)
     for path in state.glob("*.broken"):
         path.unlink()
     wait_for(lambda: "put aside" not in world.said(), 10, "the problem to go with the file")
