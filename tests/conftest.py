@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -15,3 +17,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("lab"):
             item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Keep why tests were skipped for the last lines of .ci/run, which may run some tests a second time."""
+    if config.getoption("lf", default=False):
+        return
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple)
+    )
+    path = Path(config.rootpath, ".pytest_cache", "skipped")
+    if path.parent.is_dir():
+        path.write_text("".join(f"skipped {count}: {reason}\n" for reason, count in sorted(reasons.items())))
