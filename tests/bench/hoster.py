@@ -227,10 +227,11 @@ def _wire(fw: Namespace, a: Namespace, b: Namespace, target: str) -> None:
         fw.sh(f"ip link add {name} type veth peer name eth0 address {mac} netns {space.name}; ip link set {name} up")
         space.sh("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set eth0 up")
         hook = "type filter hook ingress device eth0 priority 0"
-        space.sh(f"nft 'table netdev x {{ chain y {{ {hook}; ip6 version 6 counter drop; }}; }}'")
+        space.sh(f"nft 'table netdev x {{ chain y {{ {hook}; ip6 nexthdr tcp counter drop; }}; }}'")
     fw.sh(f"ip -6 neigh add {target} lladdr 02:00:00:00:00:02 dev vms; ip -6 route add {target} dev vms")
     fw.sh(f"ip -6 neigh add fe80::a lladdr {MAC} dev dmz; ip -6 route add default via fe80::a dev dmz table 1001")
-    fw.sh("ip -6 rule add fwmark 1/0xff lookup 1001; ip -6 route add unreachable 2001:db8:77:1::/64")
+    fw.sh("ip -6 rule add priority 100 lookup main suppress_prefixlength 0")
+    fw.sh("ip -6 rule add priority 201 fwmark 1/0xff lookup 1001; ip -6 route add unreachable 2001:db8:77:1::/64")
 
 
 def _received(space: Namespace) -> int:
