@@ -20,6 +20,7 @@ lists:
 rules:
   - { from: blocked, to: any, action: drop }
   - { from: home, to: here, service: ssh, action: reject }
+  - { from: firewall, to: home, udp: 9, action: drop }
 """
 
 
@@ -68,3 +69,23 @@ def test_lists_are_read_and_what_was_last_good_stays(firewall: Node) -> None:
     assert lines[0].split() == ["connections", "bytes", "name", "rule"]
     assert lines[1].split() == ["0", "0", "rule_1", "drop", "blocked", "→", "any"]
     assert lines[2].split() == ["0", "0", "rule_2", "reject", "home", "→", "here", "service", "ssh"]
+
+
+def counted(node: Node) -> dict[str, str]:
+    """Rule in words → how often it matched."""
+    lines = node.output(["routerctl", "rules"]).splitlines()[1:]
+    return {rule: packets for packets, _, _, rule in (line.split(maxsplit=3) for line in lines)}
+
+
+def test_a_rule_goes_on_counting_when_others_come_before_it(firewall: Node) -> None:
+    rule = "drop firewall → home udp 9"
+    firewall.run(["bash", "-c", "echo > /dev/udp/10.10.0.77/9"], check=False)
+    assert counted(firewall)[rule] == "1"
+    path = firewall.path("/etc/router/router.yaml")
+    more = "\nrules:\n  - { from: iot, to: home, tcp: 22, log: true, action: reject }\n"
+    path.write_text(path.read_text().replace("\nrules:\n", more))
+    firewall.run(["routerctl", "reload"])
+    assert counted(firewall)[rule] == "1"
+    assert "reject iot → home tcp 22 log" in counted(firewall)
+    firewall.run(["bash", "-c", "echo > /dev/udp/10.10.0.77/9"], check=False)
+    assert counted(firewall)[rule] == "2"
