@@ -146,7 +146,8 @@ class NameKeeper:
             log.info("zone works again", zone=target.zone)
         if kept.healed:
             await self.name_leases()
-        self.kept[target.zone] = Kept(target.zone, since=self.now())
+        # Another target may have come meanwhile: its turn is next.
+        self.kept[target.zone] = Kept(target.zone, since=self.now() if target in self.targets() else None)
         return True
 
     async def _failed(self, kept: Kept, target: ZoneTarget, error: NsupdateError) -> None:

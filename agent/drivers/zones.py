@@ -63,7 +63,10 @@ class Zones:
         """
         path = self._file(zone)
         command = ["named-checkzone", "-j", zone, str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"named-checkzone did not end in {CHECK_TIMEOUT:g} s") from None
         if path.exists() and done.returncode == 0:
             return ""
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]

@@ -66,9 +66,12 @@ def plan_public(
     lent: Global6,
     drained: Collection[str] = (),
 ) -> tuple[ZoneTarget | None, tuple[Problem, ...]]:
-    """What the zone outside shall hold, None where there is none, and who cannot be published."""
+    """What the zone outside shall hold, and who cannot be published.
+
+    None where there is no such zone, and before anything is known of any uplink: what stands there may still be right.
+    """
     public = settings.dns.public
-    if public is None:
+    if public is None or not any(uplink.known for uplink in uplinks.values()):
         return None, ()
     usable = {name: uplink for name, uplink in uplinks.items() if name not in drained}
     records, problems = set(), []

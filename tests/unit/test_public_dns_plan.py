@@ -51,7 +51,8 @@ def test_an_uplink_that_is_down_or_unknown_has_no_addresses() -> None:
     assert both["kpn"].link is not None
     down = replace(both["kpn"], link=replace(both["kpn"].link, carrier=False))
     assert found(one, kpn=down, odido=both["odido"]) == set()
-    assert found(one) == set()
+    nothing = State(synced=True, links=MappingProxyType(links("home", "dmz")))
+    assert plan_firewall(one, nothing, NOW).names.public is None, "what stands there may still be right"
 
 
 def test_every_uplink_with_a_forward_has_its_address() -> None:
