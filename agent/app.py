@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
-from ipaddress import IPv6Network
 
 import structlog
 
@@ -41,10 +39,9 @@ from agent.drivers.reset import ResetError
 from agent.drivers.route import RouteDriver, RouteError
 from agent.drivers.solicit import Solicitor
 from agent.drivers.sysctl import Sysctl, SysctlError
-from agent.drivers.zones import Zones
 from agent.hearsay import Hearsay
 from agent.model import Held, State
-from agent.names import NameKeeper
+from agent.naming import name_keeper
 from agent.nodes import FIREWALL
 from agent.place import Place, bus_config, dials, list_sources, node_info, users_file
 from agent.reconcile import PartError, Reconciler, Status
@@ -55,7 +52,6 @@ from agent.status import other_configurations
 log = structlog.get_logger(__name__)
 
 EVERY_LEASE = 60.0
-KEA_RUN = "/run/kea"
 
 
 class Agent:
@@ -73,13 +69,7 @@ class Agent:
         self._lists = Lists(place.state / "lists.json")
         self._served = KeaLeases(place.state / "kea")
         self._prober, self._watcher = Prober(self._clock.now), Watcher()
-        self.names = NameKeeper(
-            Zones(place.state / "named"),
-            place.state / "public.json",
-            self._clock.now,
-            self._reload_named,
-            self._name_leases,
-        )
+        self.names = name_keeper(place.state, self._clock.now, self._dinit, self._served)
         self._applier = Applier(
             nft=Nft(run_dir=place.run),
             route=RouteDriver(),
@@ -206,18 +196,6 @@ class Agent:
             state = reduce(state, event, now)
         self.loop.state = state
         self._bus.remember(state.peers)
-
-    async def _reload_named(self) -> None:
-        with suppress(DinitError):
-            await self._dinit.signal("named", "HUP")
-
-    async def _name_leases(self) -> None:
-        """Have Kea tell of the names of its leases again: their zone was made anew."""
-        for version in (4, 6):
-            leased = [lease.binding.leased for lease in self._served.held() if lease.binding.hostname]
-            addresses = [found for found in leased if not isinstance(found, IPv6Network) and found.version == version]
-            told = await KeaSocket().name_again(f"{KEA_RUN}/kea{version}-ctrl-socket", version, addresses)
-            log.info("leases are named again", version=version, leases=told)
 
     def _zone(self) -> str:
         return self.settings.site.timezone
