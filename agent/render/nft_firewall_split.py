@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, summarize_address_range
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple, TypeAlias
@@ -80,8 +80,13 @@ def _of_family(match: Match, kind: str) -> bool:
 
 
 def _address(kind: str, span: Span) -> str:
-    first, last = (IPv4Address(n) if kind == "ip" else IPv6Address(n) for n in span)
-    return str(first) if first == last else f"{first}-{last}"
+    if kind == "ip":
+        first, last = (IPv4Address(n) for n in span)
+        networks = [str(network) for network in summarize_address_range(first, last)]
+        return str(first) if first == last else networks[0] if len(networks) == 1 else f"{first}-{last}"
+    low, high = (IPv6Address(n) for n in span)
+    networks = [str(network) for network in summarize_address_range(low, high)]
+    return str(low) if low == high else networks[0] if len(networks) == 1 else f"{low}-{high}"
 
 
 def _port(_: str, span: Span) -> str:

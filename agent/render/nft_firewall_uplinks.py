@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from agent.desired.firewall import INTERNET, PINNED, Balance, FilterRule, FirewallPolicy, FirewallTable, Zone
 from agent.render.nft_firewall_rules import chain, criteria
+from agent.render.nft_firewall_split import divided
 from agent.render.nft_text import braced, quoted
 
 # A rule's number as a key, above the bits that mean something.
@@ -45,27 +47,33 @@ def choosers(policy: FirewallPolicy) -> Iterable[list[str]]:
         if shared:
             yield chain(f"share_{zone.name}", [])
         yield chain(f"choose_{zone.name}", ["meta mark set 0x0", *shared, *_CHOICE])
-        lines = []
-        for rule in rules:
-            if rule.limit is not None and rule.steer is None:
-                continue  # what is over its limit goes on to the next rule
-            target = f"choose_{zone.name}"
+        # A rule with a rate decides about its own uplink alone: what is over the rate goes on to the next rule.
+        deciding = tuple(rule for rule in rules if rule.limit is None or rule.steer is not None)
+        for rule in deciding:
             if rule.steer is not None:
-                target = f"{rule.counter}_{zone.name}"
+                # Nothing else may give it a mark either (nft_firewall_global.py).
+                none = f"meta mark set {PINNED if zone.lent else 0:#x} accept"
                 yield chain(
-                    target,
+                    _target(zone, rule),
                     [
                         f"meta mark set {rule.steer.number << _RULE_SHIFT:#x}",
                         "meta nfproto ipv4 meta mark set iifname . meta mark map @steer4 accept",
                         "meta nfproto ipv6 meta mark set iifname . meta mark map @steer6 accept",
-                        # Nothing else may give it a mark either (nft_firewall_global.py).
-                        f"meta mark set {PINNED if zone.lent else 0:#x} accept"
-                        if rule.steer.only
-                        else f"goto choose_{zone.name}",
+                        none if rule.steer.only else f"goto choose_{zone.name}",
                     ],
                 )
-            lines += [f"{criteria(match, rule)}goto {target}" for match in rule.matches]
-        yield chain(f"uplink_{zone.name}", [*lines, f"goto choose_{zone.name}"])
+        rest = (f"goto choose_{zone.name}",)
+        lines, chains = divided(f"uplink_{zone.name}", deciding, partial(_steered, zone), rest)
+        yield from (chain(*each) for each in chains)
+        yield chain(f"uplink_{zone.name}", lines)
+
+
+def _target(zone: Zone, rule: FilterRule) -> str:
+    return f"choose_{zone.name}" if rule.steer is None else f"{rule.counter}_{zone.name}"
+
+
+def _steered(zone: Zone, rules: tuple[FilterRule, ...]) -> list[str]:
+    return [f"{criteria(match, rule)}goto {_target(zone, rule)}" for rule in rules for match in rule.matches]
 
 
 def _share(balance: Balance) -> str:

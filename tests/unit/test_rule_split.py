@@ -59,7 +59,11 @@ def led_to(line: str, packet: Packet) -> str | None:
     for element in elements.strip("{} ").split(", "):
         span, _, chain = element.partition(" : goto ")
         first, _, last = span.partition("-")
-        ends = (int(first), int(last or first)) if word == "dport" else (number(first), number(last or first))
+        if "/" in span:
+            network = ip_network(span)
+            ends = (int(network[0]), int(network[-1]))
+        else:
+            ends = (int(first), int(last or first)) if word == "dport" else (number(first), number(last or first))
         if found is not None and ends[0] <= found <= ends[1]:
             return chain
     return None
