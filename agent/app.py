@@ -136,11 +136,12 @@ class Agent:
         hangups = asyncio.Event()
         running.add_signal_handler(signal.SIGHUP, hangups.set)
         hearsay = Hearsay(self.loop.emit, self._watcher.reach, self._watcher.ask)
+        heard = hearsay.hear if self.place.node == FIREWALL else self.loop.emit
         log.info("agent starts", node=self.place.node, config=str(self.place.config))
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(self._netlink.watch(self.loop.emit), name="netlink"),
-                group.create_task(self._bus.run(hearsay.hear), name="bus"),
+                group.create_task(self._bus.run(heard), name="bus"),
                 group.create_task(
                     serve(
                         self.place.run / "agent.sock",

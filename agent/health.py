@@ -24,9 +24,9 @@ _MASK = (1 << WINDOW) - 1
 SETTLED = 100  # questions before loss is judged
 EASED = 0.75  # of a threshold: below it a degradation is over
 # Bad rounds after which a next hop that never answered, and that the kernel neither finds nor gives up, is taken for
-# one that answers nobody. At one a second the kernel has decided before: it trusts an address for 45 s at most, and
-# verifies it within 8 s of the next packet (RFC 4861 section 10, arp(7)).
-PATIENCE = 60
+# one that answers nobody. At one a second the kernel has decided before: it trusts an address for 6 s at most, and
+# verifies it within 4 s of the next packet (agent.plan.ingress_sysctl).
+PATIENCE = 20
 _GAIN = 1 / 8  # of the smoothed round-trip time (RFC 6298 section 2)
 
 

@@ -3,14 +3,15 @@
 A broker that was stopped, or a network that was cut, delivers later what was true once: a carrier lost and found again
 meanwhile. Acted on, it would end the connections of a healthy uplink. Where the ingress answered well on the DMZ until
 now, it is asked at once, which takes a millisecond: by the order of an apply its rules know what its uplink carries
-before the bus does. When it agrees or says nothing the news is true; else the news waits for its successor.
+before the bus does. When it agrees or says nothing the news is true; else it waits for newer. What was true is asked
+about again from time to time: where nothing newer comes, because the broker died meanwhile, the ingress is right.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import structlog
@@ -18,8 +19,8 @@ import structlog
 from agent.events import Event, FactReceived, FactWithdrawn
 from agent.model import Family, NodeState, Reach, UplinkHealth, UplinkIPv6, UplinkLink
 
-# Seconds after which news is believed although its ingress says otherwise: who is right is not for us to know.
-BELIEVED_AFTER = 2.0
+# Seconds between two questions about the same news.
+AGAIN = 2.0
 _BOTH: frozenset[Family] = frozenset({4, 6})
 _WITHDRAWN: dict[str, frozenset[Family]] = {
     "uplink/link": _BOTH,
@@ -50,9 +51,25 @@ def bad_news(event: FactReceived | FactWithdrawn) -> frozenset[Family]:
             return frozenset()
 
 
+def as_denied(event: FactReceived | FactWithdrawn, alive: frozenset[Family]) -> FactReceived | None:
+    """What the news would be, were these families well; None where that is not known (addresses)."""
+    match event:
+        case FactReceived(fact=UplinkLink() as link):
+            return replace(event, fact=replace(link, carrier=True))
+        case FactReceived(fact=UplinkHealth(ipv4=four, ipv6=six) as health):
+            fact = replace(health, ipv4=None if 4 in alive else four, ipv6=None if 6 in alive else six)  # noqa: PLR2004
+            return replace(event, fact=fact)
+        case _:
+            return None
+
+
 @dataclass(slots=True)
-class _Held:
-    event: Event
+class _News:
+    """Bad news: `told` to the loop, or held; `denied` by its ingress."""
+
+    event: FactReceived | FactWithdrawn
+    told: bool = False
+    denied: bool = False
     timer: asyncio.TimerHandle | None = None
 
 
@@ -63,48 +80,86 @@ class Hearsay:
     emit: Callable[[Event], None]
     reach: Callable[[str], Reach]
     ask: Callable[[str, Answer], None]
-    _held: dict[tuple[str, str], _Held] = field(default_factory=dict)
+    _news: dict[tuple[str, str], _News] = field(default_factory=dict)
+    _left: set[str] = field(default_factory=set)
 
     def hear(self, event: Event) -> None:
-        """Hand on what is good or true; what is newer replaces what is held."""
+        """Hand on what is good or true; what is newer replaces what is held. To be called in the loop."""
         if not isinstance(event, FactReceived | FactWithdrawn):
             self.emit(event)
             return
-        if isinstance(event, FactReceived) and isinstance(event.fact, NodeState) and event.fact.state != "ready":
-            self._believe_all(event.node)  # it leaves, and has said so before its rules could
+        if isinstance(event, FactReceived) and isinstance(event.fact, NodeState):
+            self._state(event.node, event.fact)
         key = (event.node, event.topic)
         self._drop(key)
-        reach = self.reach(event.node)
-        well = {family for family, said in ((4, reach.ipv4), (6, reach.ipv6)) if said == "up"}
-        doubted = bad_news(event) & well
-        if not doubted:
+        bad = bad_news(event)
+        if not bad:
             self.emit(event)
             return
-        held = self._held[key] = _Held(event)
-        self.ask(event.node, lambda dead: self._answered(key, held, doubted, dead))
+        news = self._news[key] = _News(event)
+        reach = self.reach(event.node)
+        if event.node in self._left or not any(self._well(reach, family) for family in bad):
+            self._tell(key, news)
+        else:
+            self._ask(key, news)
 
-    def _answered(
-        self, key: tuple[str, str], held: _Held, doubted: frozenset[Family], dead: frozenset[Family] | None
-    ) -> None:
-        if self._held.get(key) is not held:
-            return  # there was newer news
-        if dead is None or doubted <= dead:
-            self._believe(key)
+    @staticmethod
+    def _well(reach: Reach, family: Family) -> bool:
+        return (reach.ipv4 if family == 4 else reach.ipv6) == "up"  # noqa: PLR2004
+
+    def _state(self, node: str, state: NodeState) -> None:
+        """A node that leaves has said so of its uplink before its rules could."""
+        if state.state != "disconnected":
+            self._left.discard(node)
             return
-        log.info("bad news by the bus, but the ingress says otherwise: it waits", uplink=key[0], topic=key[1])
-        held.timer = asyncio.get_running_loop().call_later(BELIEVED_AFTER, self._believe, key)
+        self._left.add(node)
+        for key, news in list(self._news.items()):
+            if key[0] == node and not news.told:
+                self._tell(key, news)
 
-    def _believe(self, key: tuple[str, str]) -> None:
-        held = self._drop(key)
-        if held is not None:
-            self.emit(held.event)
+    def _ask(self, key: tuple[str, str], news: _News) -> None:
+        news.timer = None
+        self.ask(key[0], lambda dead: self._answered(key, news, dead))
 
-    def _believe_all(self, node: str) -> None:
-        for key in [key for key in self._held if key[0] == node]:
-            self._believe(key)
+    def _answered(self, key: tuple[str, str], news: _News, dead: frozenset[Family] | None) -> None:
+        if self._news.get(key) is not news:
+            return  # there was newer news
+        alive = bad_news(news.event) - dead if dead is not None else frozenset()
+        if not news.told:
+            alive = frozenset(family for family in alive if self._well(self.reach(key[0]), family))
+        if not alive:
+            self._tell(key, news)
+        elif news.told and key[0] not in self._left:
+            self._deny(key, news, alive)
+        else:
+            if not news.denied:
+                log.info("bad news by the bus, but the ingress says otherwise: it waits", uplink=key[0], topic=key[1])
+            news.denied = True
+            self._later(key, news)
 
-    def _drop(self, key: tuple[str, str]) -> _Held | None:
-        held = self._held.pop(key, None)
-        if held is not None and held.timer is not None:
-            held.timer.cancel()
-        return held
+    def _tell(self, key: tuple[str, str], news: _News) -> None:
+        if not news.told:
+            news.told = True
+            self.emit(news.event)
+        self._later(key, news)
+
+    def _deny(self, key: tuple[str, str], news: _News, alive: frozenset[Family]) -> None:
+        """What was true is so no more, and the bus does not say it."""
+        event = as_denied(news.event, alive)
+        if event is None:
+            self._later(key, news)
+            return
+        log.info("the ingress says that its uplink is back, the bus does not", uplink=key[0], topic=key[1])
+        self._drop(key)
+        if bad_news(event):
+            self._later(key, self._news.setdefault(key, _News(event, told=True)))
+        self.emit(event)
+
+    def _later(self, key: tuple[str, str], news: _News) -> None:
+        if news.timer is None:
+            news.timer = asyncio.get_running_loop().call_later(AGAIN, self._ask, key, news)
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        news = self._news.pop(key, None)
+        if news is not None and news.timer is not None:
+            news.timer.cancel()

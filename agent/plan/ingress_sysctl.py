@@ -47,6 +47,12 @@ def sysctls(wan: str | None, dmz: str | None, *, static: bool, proxy: bool) -> t
             (f"{six}/accept_ra_rt_info_max_plen", "64"),
             (f"{six}/accept_ra", "2"),
         ]
+    if wan is not None:
+        # A next hop that died is given up within 10 s of the next packet, not within a minute (arp(7)): what the kernel
+        # knows of it is evidence (agent.health).
+        for family in ("ipv4", "ipv6"):
+            settings.append((f"net/{family}/neigh/{wan}/base_reachable_time_ms", "4000"))
+            settings.append((f"net/{family}/neigh/{wan}/delay_first_probe_time", "1"))
     if wan is not None and static:
         settings.append((f"net/ipv6/conf/{wan}/accept_ra", "0"))
     if wan is not None and proxy:

@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from tests.chaos.story import NODES, Story
 from tests.chaos.world import ChaosWorld
 
+LINES = 40
+
 
 def main(words: list[str]) -> int:
     """Run; 0 when everything held."""
@@ -32,10 +34,16 @@ def main(words: list[str]) -> int:
         except AssertionError:
             told = [world.nodes[name].run(["routerctl", "status"], check=False).stdout for name in NODES]
             told.append(world.nodes["firewall"].run(["routerctl", "uplinks"], check=False).stdout)
-            print(f"seed {seed}, step {steps} does not hold\n{''.join(told)}", flush=True)
+            logs = [f"{name}: {line}\n" for name in NODES for line in _agent_log(world, name)]
+            print(f"seed {seed}, step {steps} does not hold\n{''.join(told)}{''.join(logs)}", flush=True)
             raise
     print(f"seed {seed}: {steps} steps, everything held; hosts were out again after {story.slowest:.1f} s at most")
     return 0
+
+
+def _agent_log(world: ChaosWorld, node: str) -> list[str]:
+    """The end of what an agent said."""
+    return [line for line in world.logs(node).splitlines() if line.startswith("[router-agent]")][-LINES:]
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("event", GOOD.values(), ids=GOOD.keys())
-def test_what_is_not_bad_is_handed_on_at_once(world: World, event: Event) -> None:
+async def test_what_is_not_bad_is_handed_on_at_once(world: World, event: Event) -> None:
     world.bus.hear(event)
     assert world.events == [event]
     assert world.questions == []
@@ -69,7 +69,9 @@ def test_what_is_not_bad_is_handed_on_at_once(world: World, event: Event) -> Non
 
 @pytest.mark.parametrize("event", BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("answer", [BOTH, None], ids=["it agrees", "it does not answer"])
-def test_bad_news_is_believed_when_the_ingress_agrees_or_is_gone(world: World, event: Event, answer: Answer) -> None:
+async def test_bad_news_is_believed_when_the_ingress_agrees_or_is_gone(
+    world: World, event: Event, answer: Answer
+) -> None:
     world.bus.hear(event)
     assert world.events == []
     world.questions[0](answer)  # type: ignore[arg-type]
@@ -77,7 +79,7 @@ def test_bad_news_is_believed_when_the_ingress_agrees_or_is_gone(world: World, e
 
 
 @pytest.mark.parametrize("event", BAD.values(), ids=BAD.keys())
-def test_where_the_ingress_did_not_answer_well_there_is_nobody_to_ask(event: Event) -> None:
+async def test_where_the_ingress_did_not_answer_well_there_is_nobody_to_ask(event: Event) -> None:
     for reach in (Reach(), Reach("silent", "silent"), Reach("refused", "refused")):
         world = World(reach)
         world.bus.hear(event)
@@ -99,14 +101,51 @@ async def test_newer_news_makes_an_answer_to_the_old_one_void(world: World) -> N
     assert world.events == [link(carrier=True)]
 
 
-async def test_what_the_ingress_denies_is_believed_in_the_end(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hearsay, "BELIEVED_AFTER", 0.01)
+async def test_what_the_ingress_denies_is_asked_about_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hearsay, "AGAIN", 0.01)
     world.bus.hear(link(carrier=False))
     world.questions[0](SIX)
-    async with asyncio.timeout(10):
-        while not world.events:
-            await asyncio.sleep(0.005)
+    await asked(world, 2)
+    assert world.events == []
+    world.questions[1](BOTH)
     assert world.events == [link(carrier=False)]
+
+
+async def test_what_was_true_is_over_when_the_ingress_says_so_and_the_bus_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearsay, "AGAIN", 0.01)
+    down, six_down = UplinkHealth(DOWN, DOWN), UplinkHealth(None, DOWN)
+    for bad in (link(carrier=False), said("uplink/health", down)):
+        world.bus.hear(bad)
+    for question in list(world.questions):
+        question(BOTH)
+    await asked(world, 4)
+    world.questions[2](frozenset())
+    assert world.events[2:] == [link(carrier=True)]
+    world.questions[3](SIX)
+    assert world.events[3:] == [said("uplink/health", six_down)]
+    await asked(world, 5)
+    world.questions[4](frozenset())
+    assert world.events[4:] == [said("uplink/health", UplinkHealth(None, None))]
+
+
+async def asked(world: World, count: int) -> None:
+    async with asyncio.timeout(10):
+        while len(world.questions) < count:
+            await asyncio.sleep(0.005)
+
+
+async def test_a_node_that_leaves_is_believed_although_it_answers(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hearsay, "AGAIN", 0.01)
+    leaves = said("state", NodeState("disconnected", "s"))
+    world.bus.hear(leaves)
+    world.bus.hear(link(carrier=False))
+    await asked(world, 1)
+    world.questions[0](frozenset())
+    assert world.events == [leaves, link(carrier=False)]
 
 
 async def test_a_node_that_leaves_is_believed(world: World) -> None:
