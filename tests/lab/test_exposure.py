@@ -91,7 +91,7 @@ def test_what_is_asked_beyond_the_allowance_is_refused_and_shown(world: Exposure
     assert "asked for web 443/tcp" in inside
     assert "agent ready, 4 containers" in world.ctl("firewall", "status")
     assert "4, 3 of them with the label router.expose" in world.ctl("vm1", "status")
-    log = world.nodes["vm1"].log("agent")
+    log = world.nodes["vm1"].log("agent").rpartition("agent starts")[2]
     assert log.count("'postgres' is no port") == 1, "said once"
 
 
@@ -199,10 +199,12 @@ def test_ports_stay_open_over_restarts_of_firewall_agent_and_broker(world: Expos
     world.until_open("web", 443)
     before = world.elements()
     services = world.services["firewall"]
+    kept = world.nodes["firewall"].path("/var/lib/router/peers.json")
+    wait_for(lambda: kept.exists() and address("web") in kept.read_text(), 30, world.said)
     for service in ("router-agent", "mosquitto"):
         services.dinitctl("restart", service)
         wait_for(lambda: world.asked("web", 443), 20, world.said)
-        assert world.elements() == before
+        wait_for(lambda: world.elements() == before, 20, world.said)
     world.agent_ready()
     world.engines["vm1"].step("web killed")
     world.until_closed("web", 443)
