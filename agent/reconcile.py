@@ -27,6 +27,8 @@ RETRY_FIRST = 0.5
 RETRY_LIMIT = 30.0
 # After this long without an event, drivers may do what is not urgent (note the kernel's listing, write peers.json).
 QUIET = 0.25
+# And where events never stop, they do it after so long all the same: peers.json must not be of another time.
+NEVER_QUIET = 3.0
 AGAIN_FLOOR = 0.1
 
 log = structlog.get_logger(__name__)
@@ -61,7 +63,7 @@ class Step:
 
     `run` raises an exception whose text names what is wrong; it may have a `hint`. A step with `inputs` runs when they
     differ from the last time, at a retry and at a resync; else it is as well, or as failed, as it was.
-    `once_quiet` steps run when no event has come for a while.
+    `once_quiet` steps run when no event has come for a while, and from time to time where events never stop.
     """
 
     part: str
@@ -113,6 +115,7 @@ class Reconciler:
     _retry_at: float | None = None
     _resync_at: float = 0.0  # the first apply is a full one
     _unsettled: bool = False
+    _restless_since: float = 0.0
     _applied_at: float = 0.0
     _awaited: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -157,6 +160,8 @@ class Reconciler:
         for applied in awaited:
             if not applied.done():  # who waited may have gone
                 applied.set_result(None)
+        if self._unsettled and now >= self._restless_since + NEVER_QUIET:
+            await self._settle()
 
     async def _apply(self, plan: Plan, *, full: bool, retry: bool) -> None:
         context = Context(plan, self.applied, self.state, full, retry, frozenset())
@@ -167,7 +172,8 @@ class Reconciler:
         self.applied, self._applied_at = plan, self.clock.now()
         for problem in self._told.new(plan.problems, self._applied_at):
             log.warning("problem", part=problem.part, problem=problem.message, hint=problem.hint)
-        self._unsettled = True
+        if not self._unsettled:
+            self._unsettled, self._restless_since = True, self._applied_at
         self._keep_failed(context.failed, retry=retry)
         if not self.ready and not context.failed & self.essential:
             self.ready = True
