@@ -5,9 +5,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from agent.config.settings import Settings
+from agent.config.uplink import StaticUplink
 from agent.desired import Problem
 from agent.desired.firewall import FIREWALL_LINK_LOCAL
 from agent.model import IPAddress, IPNetwork, Link, State, UplinkLink
@@ -59,6 +60,12 @@ class Claims:
             if (trunk := uplink.trunk) is not None and trunk.mac is not None
         }
         self._owner: dict[IPAddress | str, str] = {mac: name for name, mac in self._configured.items()}
+        # Further addresses of static uplinks: the configuration says them, an ingress tells of its first alone.
+        self.further4 = {
+            name: tuple(IPv4Network(extra.address) for extra in uplink.ipv4.extra)
+            for name, uplink in settings.uplinks.items()
+            if isinstance(uplink, StaticUplink) and uplink.ipv4 is not None
+        }
         self._dmz = dmz
         self._neighbours = state.neighbours
         self._claimed = {name: peer.link.ipv4 for name, peer in state.peers.items() if peer.link is not None}

@@ -191,7 +191,8 @@ def _view(name: str, mark: int, state: State, now: float, claims: Claims) -> Upl
     health4, health6 = _health(peer, now)
     ipv6 = peer.ipv6 if not _no_ipv6(peer, now) else None
     wanted4, wanted6 = _external(Same(_in_force(peer, now)), claims.site)
-    external4 = tuple(n for n in wanted4 if claims.outside(name, n))
+    further = claims.further4.get(name, ()) if wanted4 else ()
+    external4 = tuple(n for n in (*wanted4, *further) if claims.outside(name, n))
     external6 = tuple(n for n in wanted6 if claims.outside(name, n))
     return UplinkView(
         name=name,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Network
 from types import MappingProxyType
 
 import pytest
 
 from agent.config import Settings
 from agent.desired import Plan
-from agent.model import Link, State
+from agent.desired.firewall import FirewallTable
+from agent.model import Link, Peer, State, UplinkIPv4, UplinkLink
+from agent.plan.firewall import plan_firewall
 from agent.plan.ingress import plan_ingress
 from agent.plan.neighbours import proxied
 from agent.render import render_ruleset
@@ -146,3 +148,16 @@ def test_errors(case: str) -> None:
     extra, key, message, mend = ERRORS[case]
     text = config(**RACK, uplinks=uplinks(extra))
     expect(text, f"uplinks.hetzner.ipv4.extra{key}", message, mend)
+
+
+def test_the_firewall_turns_further_addresses_round_at_their_own_ingress() -> None:
+    found = rack("{ address: 192.0.2.140, host: mail }")
+    near = UplinkLink(True, 1500, IPv4Address("10.99.0.10"), IPv6Address("fe80::a"), "02:00:00:00:99:0a")
+    links = {2: Link(2, "dmz", up=True), 3: Link(3, "lan", up=True)}
+    told = {"hetzner": Peer(link=near, ipv4=UplinkIPv4(IPv4Interface("192.0.2.136/32")))}
+    table = plan_firewall(found, State(synced=True, links=links, peers=MappingProxyType(told)), 0.0).nft
+    assert isinstance(table, FirewallTable)
+    assert [str(network) for network, _ in table.external4] == ["192.0.2.136/32", "192.0.2.140/32"]
+    silent = plan_firewall(found, State(synced=True, links=links, peers={"hetzner": Peer(link=near)}), 0.0).nft
+    assert isinstance(silent, FirewallTable)
+    assert silent.external4 == ()
