@@ -13,10 +13,7 @@ from agent.config.scheme import keys_of
 from agent.config.settings import Settings
 
 # Key path, `*` for any name or place → what happens instead.
-NOT_YET: Mapping[KeyPath, str] = {
-    ("docker_hosts",): "no docker host gets addresses or rules",
-    ("hosts", "*", "docker_host"): "rules that name this host match nothing yet",
-}
+NOT_YET: Mapping[KeyPath, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
