@@ -1,4 +1,4 @@
-"""Runs the machine once for all its tests, and hands each its own result."""
+"""Runs the machine once for all its tests, once more for those of the containers, and hands each its own result."""
 
 from __future__ import annotations
 
@@ -7,18 +7,25 @@ import re
 import shutil
 import tempfile
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
-from tests.vm import build
+from tests.vm import build, containers
 from tests.vm.run import run
 
 # Enough on two idle cores three times over; a machine that is busy with other things may be given more.
 SECONDS = int(os.environ.get("VM_SECONDS", "540"))
+ENGINE_SECONDS = int(os.environ.get("VM_SECONDS", "720"))
+# Minutes more, for what has changed seldom: only `make vm` sets this.
+ALL = bool(os.environ.get("VM_ALL"))
+SELDOM = ("test_containers_home",)
 GUEST = Path(__file__).parent / "guest"
+CONTAINERS = GUEST / "containers"
+ENGINE = f". {CONTAINERS.relative_to(build.REPOSITORY)}/engine.sh\n"
 SCRIPT = """\
 python -c 'import agent.app'  # from the disk once, for the agents that start together later
 python -m pytest -v --color=no -W ignore -p no:randomly -p no:hypothesispytest -p no:cacheprovider \\
@@ -28,12 +35,17 @@ test -f /mnt/out/junit.xml
 """
 
 
-def guest_tests() -> list[str]:
+def guest_tests(directory: Path = GUEST) -> list[str]:
     """`test_file::test_name` of all that runs in the machine, as written: parameters are counted together."""
     found = []
-    for path in sorted(GUEST.glob("test_*.py")):
+    for path in sorted(directory.glob("test_*.py")):
         found += [f"{path.stem}::{name}" for name in re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE)]
     return found
+
+
+def seldom(name: str) -> bool:
+    """Whether a test is left out of this run."""
+    return name.startswith(SELDOM) and not ALL
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ def _unfinished(log: Path) -> dict[str, list[Result]]:
     """What the machine's pytest said before it was stopped in the middle, without the reasons."""
     results: dict[str, list[Result]] = {}
     text = log.read_text(errors="replace") if log.exists() else ""
-    for name, test, word in re.findall(r"guest/(\w+)\.py::(\w+)\S* (PASSED|FAILED|ERROR|SKIPPED)", text):
+    for name, test, word in re.findall(r"(\w+)\.py::(\w+)\S* (PASSED|FAILED|ERROR|SKIPPED)", text):
         outcome = {"PASSED": "passed", "SKIPPED": "skipped"}.get(word, "failed")
         results.setdefault(f"{name}::{test}", []).append(Result(outcome, "the machine was stopped in the middle"))
     return results
@@ -75,23 +87,54 @@ def _results(junit: Path) -> dict[str, list[Result]]:
     return results
 
 
-@pytest.fixture(scope="session")
-def machine(request: pytest.FixtureRequest) -> Iterator[dict[str, list[Result]]]:
-    """Results by `test_file::test_name`, of the tests that this run selected."""
-    if reason := build.missing():
-        pytest.skip(reason)
-    ours = (item for item in request.session.items if item.path.parent == GUEST.parent)
-    wanted = {str(item.callspec.params["name"]) for item in ours if isinstance(item, pytest.Function)}
-    files = sorted({f"tests/vm/guest/{name.partition('::')[0]}.py" for name in wanted})
-    capture = request.config.pluginmanager.getplugin("capturemanager")
+Results: TypeAlias = dict[str, list[Result]]
+
+
+def _run(
+    request: pytest.FixtureRequest, directory: Path, seconds: int, prelude: str = "", disk: Path | None = None
+) -> Results:
+    """Run those of a directory's tests that this session selected."""
+    fixture = request.fixturename
+    items = (item for item in request.session.items if isinstance(item, pytest.Function))
+    wanted = {str(item.callspec.params["name"]) for item in items if fixture in item.fixturenames}
+    wanted -= {name for name in wanted if seldom(name)}
+    here = directory.relative_to(build.REPOSITORY)
+    files = sorted({f"{here}/{name.partition('::')[0]}.py" for name in wanted})
     results = Path(tempfile.mkdtemp(prefix="vm-results-"))
+    script = prelude + SCRIPT.format(paths=" ".join(files))
+    try:
+        run(script, results, seconds=seconds, disk=disk, progress=_progress(request))
+        return _results(results / "junit.xml")
+    finally:
+        shutil.rmtree(results)
+
+
+def _progress(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Shows lines although pytest captures."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def progress(line: str) -> None:
         with capture.global_and_fixture_disabled():
             print(f"\n{line}", end="", flush=True)
 
+    return progress
+
+
+@pytest.fixture(scope="session")
+def machine(request: pytest.FixtureRequest) -> Results:
+    """Results by `test_file::test_name`, of the tests that this run selected."""
+    if reason := build.missing():
+        pytest.skip(reason)
+    return _run(request, GUEST, SECONDS)
+
+
+@pytest.fixture(scope="session")
+def engine_machine(request: pytest.FixtureRequest) -> Results:
+    """The same of the tests of the images and compose projects, in a machine with a Docker engine."""
+    if reason := build.missing():
+        pytest.skip(reason)
     try:
-        run(SCRIPT.format(paths=" ".join(files)), results, seconds=SECONDS, progress=progress)
-        yield _results(results / "junit.xml")
-    finally:
-        shutil.rmtree(results)
+        with containers.disk(_progress(request)) as disk:
+            return _run(request, CONTAINERS, ENGINE_SECONDS, ENGINE, disk)
+    except build.MissingError as error:
+        pytest.skip(str(error))

@@ -91,6 +91,11 @@ class Wire:
         argv = ["tcpdump", "-r", "/run/line.pcap", "-n", "-e", *options]
         return self._switch.run(argv, check=False).stdout
 
+    def hexes(self, *options: str) -> str:
+        """The same as hexadecimal digits alone."""
+        text = self.text("-x", *options)
+        return "".join(line.partition(":")[2].replace(" ", "") for line in text.splitlines() if line.startswith("\t"))
+
     def count(self, word: str) -> int:
         """How many packets of PPPoE's discovery (PADI, PADT, …) were seen so far."""
         return self.text("vlan and pppoed").count(word)

@@ -54,8 +54,10 @@ def _loader(machine: Path) -> list[str]:
     return [f"{libraries}/ld-linux-x86-64.so.2", "--library-path", str(libraries)]
 
 
-def command(machine: Path, shared: Path, results: Path, *, seconds: int, memory: int = 2560) -> list[str]:
-    """QEMU's command line."""
+def command(
+    machine: Path, shared: Path, results: Path, *, seconds: int, disk: Path | None = None, memory: int = 2560
+) -> list[str]:
+    """QEMU's command line. `disk` is the machine's /dev/vdb."""
     emulator = machine / "emulator"
     argv = [*_loader(machine), f"{emulator}/usr/bin/qemu-system-x86_64", "-L", f"{emulator}/usr/share/qemu"]
     argv += ["-L", f"{emulator}/usr/share/seabios", "-M", "q35,usb=off,vmport=off,smbus=off,sata=off"]
@@ -65,7 +67,8 @@ def command(machine: Path, shared: Path, results: Path, *, seconds: int, memory:
     argv += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]
     argv += ["-kernel", f"{machine}/vmlinuz", "-initrd", f"{machine}/initrd.gz"]
     argv += ["-append", f"{KERNEL} vm.seconds={seconds}"]
-    argv += ["-drive", f"file={machine}/disk.ext4,if=virtio,format=raw,snapshot=on,cache=unsafe"]
+    for path in filter(None, (machine / "disk.ext4", disk)):
+        argv += ["-drive", f"file={path},if=virtio,format=raw,snapshot=on,cache=unsafe"]
     for tag, path, rest in (("in", shared, ",readonly=on"), ("out", results, "")):
         argv += ["-virtfs", f"local,path={path},mount_tag={tag},security_model=none,multidevs=remap{rest}"]
     return argv
@@ -96,8 +99,17 @@ def _follow(process: subprocess.Popen[str], deadline: float, progress: Callable[
             progress(line)
 
 
-def run(script: str, results: Path, *, seconds: int = 540, progress: Callable[[str], None] = print) -> int:
+def run(
+    script: str,
+    results: Path,
+    *,
+    seconds: int = 540,
+    disk: Path | None = None,
+    progress: Callable[[str], None] = print,
+) -> int:
     """Run `script` in the machine for at most `seconds`; its exit status. `results` is a directory of the caller's.
+
+    `disk` is a second disk, which the machine may change for itself.
 
     Raises build.MissingError where no machine can be built, CrashError when it ended without a status.
     """
@@ -108,7 +120,7 @@ def run(script: str, results: Path, *, seconds: int = 540, progress: Callable[[s
         _pack(machine, shared / "checkout.tar")
         (shared / "script").write_text(script)
         shutil.copy(HERE / "guest" / "init", shared / "init")
-        argv = command(machine, shared, results, seconds=seconds)
+        argv = command(machine, shared, results, seconds=seconds, disk=disk)
         environment = {**os.environ, "QEMU_MODULE_DIR": f"{machine}/emulator/usr/lib/x86_64-linux-gnu/qemu"}
         with subprocess.Popen(
             argv,
