@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import IPv6Address, IPv6Network
 
@@ -82,16 +83,19 @@ def test_hosts_have_what_their_network_hands_out(world: GlobalWorld) -> None:
 def test_each_packet_leaves_by_the_uplink_of_its_source_as_it_is(world: GlobalWorld) -> None:
     sources = [world.has("laptop", HOME[name], preferred=name == "kpn") for name in ("kpn", "odido")]
     sources += [world.has("phone", GUEST[name], preferred=name == "odido") for name in ("kpn", "odido")]
-    with Capture(world.nodes["kpn"], "wan", udp) as kpn, Capture(world.nodes["odido"], "wan", udp) as odido:
+
+    def ours(packet: Packet) -> bool:
+        return udp(packet) and source_of(packet) in sources
+
+    with Capture(world.nodes["kpn"], "wan", ours) as kpn, Capture(world.nodes["odido"], "wan", ours) as odido:
         for source, host in zip(sources, ("laptop", "laptop", "phone", "phone"), strict=True):
             for _ in range(5):
                 assert ask_from(world.nodes[host], source, INTERNET6) == str(source)
+        wait_for(lambda: min(len(kpn.packets), len(odido.packets)) >= 20, 10, "all packets")
     for capture, mine in ((kpn, sources[0::2]), (odido, sources[1::2])):
-        way = [packet for packet in capture.packets if str(source_of(packet)) in map(str, sources)]
-        assert {source_of(packet) for packet in way} == set(mine)
         # Five questions out, five answers in, of each source; nothing of another's.
-        assert len([packet for packet in way if packet.outgoing]) == 10
-        assert len([packet for packet in way if not packet.outgoing]) == 10
+        assert {source_of(packet) for packet in capture.packets} == set(mine)
+        assert Counter(packet.outgoing for packet in capture.packets) == {True: 10, False: 10}
 
 
 def source_of(packet: Packet) -> IPv6Address:
@@ -142,6 +146,7 @@ def test_a_host_with_a_global_address_reaches_a_translated_one(world: GlobalWorl
     phone, source = world.nodes["phone"], world.has("phone", GUEST["kpn"], preferred=False)
     with Capture(world.nodes["nas"], "eth0", lambda p: p.protocol == "tcp") as capture:
         assert ask_from(phone, source, "2001:db8:a100:10::5", 443, "tcp") == "2001:db8:a::2"
+        capture.wait(lambda p: not p.outgoing)
         assert {p.source for p in capture.packets if not p.outgoing} == {"2001:db8:a::2"}, "as from outside"
     assert ask_from(phone, source, "2001:db8:a100:10::5", 22, "tcp") != "2001:db8:a::2"
 
@@ -301,7 +306,9 @@ def test_a_withdrawn_prefix_is_deprecated_also_by_an_agent_that_restarts(world: 
             told_after = [(packet.time, advertisement(packet)) for packet in capture.packets]
             assert {found.lifetime for _, found in told_after} == {1800}, f"a restart is no end: {told_after}"
         kept = json.loads(firewall.path("/var/lib/router/deprecated.json").read_text())["held"]
-        gone = {one["network"] for one in kept if one["until"] is not None and IPv6Network(one["prefix"]).subnet_of(KPN)}
+        gone = {
+            one["network"] for one in kept if one["until"] is not None and IPv6Network(one["prefix"]).subnet_of(KPN)
+        }
         assert gone == {"home", "guest", "iot"}
     finally:
         world.delegate("kpn", KPN_NEXT, KPN)
