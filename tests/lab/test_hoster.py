@@ -139,13 +139,14 @@ def test_further_ipv4_addresses_are_a_hosts_own_or_shared(world: HosterWorld) ->
 
 def test_a_vm_that_is_taken_from_the_plan_leaves_nothing(world: HosterWorld) -> None:
     firewall = world.nodes["firewall"]
-    show = ["sh", "-c", "ip -6 route; ip -6 addr; ip -6 neigh; nft list table inet router"]
+    show = ["sh", "-c", "ip -6 route; ip -6 addr; ip -6 neigh show nud permanent"]
     assert world.reaches("vmx", OUTSIDE6) == address("vmx")
     line = next(line for line in CONFIG.read_text().splitlines() if line.startswith("  vmx:"))
     world.load(CONFIG.read_text().replace(f"{line}\n", ""))
     try:
         wait_for(lambda: "2001:db8:77:1:3e8" not in firewall.output(show), 20, lambda: firewall.output(show))
-        assert VMS["vmx"][0] not in firewall.output(["nft", "list", "table", "inet", "router"])
+        sets = (firewall.output(["nft", "list", "set", "inet", "router", name]) for name in ("macs_vms", "own76_vms"))
+        assert all(VMS["vmx"][0] not in text and VMS["vm1"][0] in text for text in sets)
         assert world.reaches("vmx", OUTSIDE6, timeout=0.5) is None
         assert world.reaches("outside", address("web"), 443) == OUTSIDE6
     finally:
