@@ -82,8 +82,8 @@ class Unit:
         self._say(f"[FAILED] {self.service.name}: {reason}")
         self._supervisor.release(self.service.dependencies)
 
-    async def _launch(self) -> bool:
-        """Run the command until it is up; False after `_fail`."""
+    async def _launch(self, *, recovers: bool = False) -> bool:
+        """Run the command until it is up; False after `_fail`. One that `recovers` counts as up all the time."""
         service = self.service
         self._started = time.monotonic()
         if service.type == "internal":
@@ -94,6 +94,8 @@ class Unit:
         except OSError as error:
             self._fail(f"could not be launched: {error}")
             return False
+        if recovers:
+            return True
         waited: asyncio.Future[bool] | asyncio.Future[int] = self.process.ready
         if service.type == "scripted":
             waited = self.process.exited
@@ -131,7 +133,7 @@ class Unit:
             if not (service.smooth_recovery and self._may_restart()):
                 break
             await asyncio.sleep(self._started + service.restart_delay - time.monotonic())
-            if not await self._launch():
+            if not await self._launch(recovers=True):
                 await self._stop_dependents()
                 return
         self._watcher = None

@@ -111,6 +111,23 @@ def test_a_crash_is_answered_by_a_start(stand_in: StandIn, *, smooth: bool) -> N
     assert (services.pid("upper") == upper) == smooth
 
 
+def test_a_service_that_dies_before_it_is_ready_again_is_recovered_again(stand_in: StandIn) -> None:
+    """As by dinit, which counts it as started all the time."""
+    # Ready at once the first time, later never.
+    once = '"[ -e /run/again ] || eval \\"echo ready >&\\$READY\\"; touch /run/again; exec sleep 1000"'
+    recovery = "smooth-recovery = yes\nrestart = yes\nrestart-delay = 0.02\nrestart-limit-count = 0\n"
+    services = stand_in(
+        often=f"type = process\ncommand = bash -c {once}\nready-notification = pipevar:READY\n{recovery}"
+    )
+    services.start()
+    seen = {None, services.pid("often")}
+    for _ in range(2):
+        services.kill("often")
+        wait_for(lambda: services.pid("often") not in seen, 20, "a new process")
+        seen.add(services.pid("often"))
+    assert services.is_started("often")
+
+
 def test_a_service_that_keeps_crashing_is_given_up_at_its_limit(stand_in: StandIn) -> None:
     crash = "type = process\ncommand = echo run\noptions: shares-console\nsmooth-recovery = yes\nrestart = yes\n"
     services = stand_in(
