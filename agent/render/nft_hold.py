@@ -4,7 +4,8 @@ For some microseconds around the moment when the kernel changes to a new table, 
 map (one that is on its way in the old rules, or is the first in the new ones), and a new base chain has no policy yet.
 Measured on 6.18: a rule that drops by a list let a packet or several pass at each replace. So nothing that decides by a
 look-up decides then: a chain in the other table, which stays, drops the first packets of new connections. Connections
-that stand go on. The elements that say so go by themselves, should the agent die meanwhile.
+that stand go on; so do streams that nobody answers, each packet of which is `new` (of one that was permitted and is no
+more, a packet may pass). The elements that say so go by themselves, should the agent die meanwhile.
 """
 
 from __future__ import annotations
@@ -23,4 +24,6 @@ CHAINS = tuple(
     f"chain held_{hook} {{ type filter hook {hook} priority filter - 6; policy accept; }}"
     for hook in ("forward", "input")
 )
-RULES = tuple(f"{hook} ct state new meta nfproto @held drop" for hook in ("held_forward", "held_input"))
+# Confirmed is a connection of which a packet has passed: of one that nobody answers each packet is `new`.
+_FIRST = "ct state new ct status & confirmed == 0"
+RULES = tuple(f"{chain} {_FIRST} meta nfproto @held drop" for chain in ("held_forward", "held_input"))

@@ -5,12 +5,14 @@ a (n1) ── fw ── b (n2)     a floods b; each packet begins a connection
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 
@@ -24,7 +26,7 @@ from tests.lab.netns import Namespace, netns
 from tests.lab.wait import wait_for
 
 pytestmark = pytest.mark.lab
-TIMES = 60
+TIMES = 40
 CONFIG = """
 site: { name: small, prefix: "fd00:1:2::/48" }
 bus: { host: 10.98.0.1, password_file: p, users_file: u }
@@ -62,9 +64,27 @@ def ruleset(directory: Path, rules: str, last: str = "10.1.9.9") -> Ruleset:
     return render_ruleset(plan_firewall(settings, state, 0.0).nft)
 
 
+STREAM = """
+import select, socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+    sent = 0
+    while not select.select([sys.stdin], [], [], 0.001)[0]:
+        sent += udp.sendto(b"x", ("10.2.0.10", 7778))
+    print(sent)
+"""
+
+
+class Spaces(NamedTuple):
+    """The namespaces: the firewall, and a host on each side."""
+
+    fw: Namespace
+    a: Namespace
+    b: Namespace
+
+
 @pytest.fixture(scope="module")
-def spaces() -> Iterator[tuple[Namespace, Namespace]]:
-    """The firewall and b; a floods while they are there."""
+def spaces() -> Iterator[Spaces]:
+    """All three; a floods b while they are there."""
     with netns("fw") as fw, netns("a") as a, netns("b") as b:
         fw.sh("sysctl -qw net.ipv4.ip_forward=1")
         for number, space in ((1, a), (2, b)):
@@ -72,28 +92,30 @@ def spaces() -> Iterator[tuple[Namespace, Namespace]]:
             fw.sh(f"ip addr add 10.{number}.0.1/16 dev n{number}")
             space.sh(f"ip link set eth0 up; ip addr add 10.{number}.0.10/16 dev eth0")
             space.sh(f"ip route add default via 10.{number}.0.1")
-        b.sh(
-            "nft 'table inet x { chain y { type filter hook prerouting priority raw; udp dport 7777 counter drop; }; }'"
-        )
+        for table, port in (("flood", 7777), ("stream", 7778)):
+            count = f"type filter hook prerouting priority raw; udp dport {port} counter drop;"
+            b.sh(f"nft 'table inet {table} {{ chain seen {{ {count} }}; }}'")
         flood = a.popen(sys.executable, "-c", FLOOD, stdout=subprocess.DEVNULL)
-        yield fw, b
+        yield Spaces(fw, a, b)
         flood.kill()
         flood.wait()
 
 
-def arrived(b: Namespace) -> int:
+def arrived(b: Namespace, what: str = "flood") -> int:
     """Packets that came to b so far."""
-    return int(b.sh("nft list table inet x").split("counter packets ")[1].split()[0])
+    return int(b.sh(f"nft list table inet {what}").split("counter packets ")[1].split()[0])
 
 
-def leaked(spaces: tuple[Namespace, Namespace], rulesets: list[Ruleset]) -> int:
+def leaked(spaces: Spaces, rulesets: list[Ruleset]) -> int:
     """Packets that pass while one ruleset after the other is loaded."""
-    fw, b = spaces
+    fw, _, b = spaces
 
     async def main() -> int:
         nft = Nft()
         try:
             await nft.apply(rulesets[0])
+            # What passed under other rules is no new connection.
+            await asyncio.to_thread(fw.sh, "conntrack -F 2>/dev/null")
             before = arrived(b)
             for each in rulesets:
                 await nft.apply(each)
@@ -104,10 +126,10 @@ def leaked(spaces: tuple[Namespace, Namespace], rulesets: list[Ruleset]) -> int:
     return fw.run(main)
 
 
-def test_the_flood_arrives_where_it_may(spaces: tuple[Namespace, Namespace], tmp_path: Path) -> None:
+def test_the_flood_arrives_where_it_may(spaces: Spaces, tmp_path: Path) -> None:
     leaked(spaces, [ruleset(tmp_path, ACCEPT)])
-    before = arrived(spaces[1])
-    wait_for(lambda: arrived(spaces[1]) > before + 1000, 20, "the flood to pass")
+    before = arrived(spaces.b)
+    wait_for(lambda: arrived(spaces.b) > before + 1000, 20, "the flood to pass")
 
 
 @pytest.mark.parametrize(
@@ -122,15 +144,24 @@ def test_the_flood_arrives_where_it_may(spaces: tuple[Namespace, Namespace], tmp
     ],
     ids=["list", "prefixes", "ports", "hours", "no rule"],
 )
-def test_nothing_forbidden_passes_while_the_rules_are_replaced(
-    spaces: tuple[Namespace, Namespace], tmp_path: Path, rules: str
-) -> None:
+def test_nothing_forbidden_passes_while_the_rules_are_replaced(spaces: Spaces, tmp_path: Path, rules: str) -> None:
     wanted = ruleset(tmp_path, rules)
     assert leaked(spaces, [replace(wanted, skeleton=f"{wanted.skeleton}# {number}\n") for number in range(TIMES)]) == 0
 
 
-def test_nothing_forbidden_passes_while_a_list_changes(spaces: tuple[Namespace, Namespace], tmp_path: Path) -> None:
+def test_nothing_forbidden_passes_while_a_list_changes(spaces: Spaces, tmp_path: Path) -> None:
     rules = "  - { from: bad, to: n2, action: drop }\n" + ACCEPT
     both = ruleset(tmp_path, rules), ruleset(tmp_path, rules, "10.1.0.16/28")
     assert both[0].skeleton == both[1].skeleton, "elements alone differ"
     assert leaked(spaces, [both[number % 2] for number in range(4 * TIMES)]) == 0
+
+
+def test_a_stream_that_nobody_answers_goes_on(spaces: Spaces, tmp_path: Path) -> None:
+    wanted = ruleset(tmp_path, ACCEPT)
+    leaked(spaces, [wanted])
+    stream = spaces.a.popen(sys.executable, "-c", STREAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    wait_for(lambda: arrived(spaces.b, "stream"), 20, "the stream to begin")
+    leaked(spaces, [replace(wanted, skeleton=f"{wanted.skeleton}# {number}\n") for number in range(TIMES)])
+    sent = int(stream.communicate("stop\n", timeout=20)[0])
+    came = arrived(spaces.b, "stream")
+    assert came > 0.9 * sent, f"{came} of {sent}"
