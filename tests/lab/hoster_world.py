@@ -155,8 +155,10 @@ class HosterWorld(Lab):
         outside = ["nsenter", "-t", str(self.nodes["switch"].pid), "-n", "ip", "-batch", "-"]
         subprocess.run(outside, input="\n".join(commands) + "\n", text=True, check=True, capture_output=True)
         for number, spec in enumerate(NODES):
-            if spec.name in VMS:  # the hypervisor holds the VMs apart
-                self.nodes["switch"].run(["bridge", "link", "set", "dev", f"hosts{number}", "isolated", "on"])
+            if spec.name in VMS:  # the hypervisor holds the VMs apart, and knows whose MAC is where: nothing is learned
+                port = ["dev", f"hosts{number}"]
+                self.nodes["switch"].run(["bridge", "link", "set", *port, "isolated", "on", "learning", "off"])
+                self.nodes["switch"].run(["bridge", "fdb", "add", VMS[spec.name][0], *port, "master", "static"])
         for spec in NODES[1:]:
             self._dress(spec)
         for name in VMS:
