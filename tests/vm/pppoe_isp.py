@@ -47,7 +47,7 @@ _RADVD = """interface @interface@ {
     MaxRtrAdvInterval 10;
     AdvManagedFlag off;
     AdvOtherConfigFlag on;
-    AdvLinkMTU 1492;
+    AdvLinkMTU @mtu@;
 };
 """
 
@@ -56,6 +56,7 @@ class PppoeIsp:
     """The ISP in the node `isp`. What is set holds for the next session.
 
     `prefix`: what it delegates (None: nothing). `address`: what IPCP gives. `ipcp`, `ipv6cp`: whether they are spoken.
+    `mtu`: what its router advertisements say.
     """
 
     def __init__(self, node: Node) -> None:
@@ -65,6 +66,7 @@ class PppoeIsp:
         self.password = PASSWORD
         self.ipcp = self.ipv6cp = True
         self.renew = 300
+        self.mtu = 1492
         self._server: subprocess.Popen[Any] | None = None
 
     @staticmethod
@@ -100,7 +102,7 @@ class PppoeIsp:
         self._put("options", "\n".join(options) + "\n")
         self._put("secrets", f'"{USER}" * "{self.password}" *\n')
         self._put("prefix", f"{self.prefix or ''}\n")
-        self._put("radvd", _RADVD)
+        self._put("radvd", _RADVD.replace("@mtu@", str(self.mtu)))
         self._put("kea", json.dumps({"Dhcp6": self._kea()}, indent=1))
 
     def _put(self, name: str, text: str) -> None:

@@ -19,6 +19,7 @@ ORDER = (
     "test_kpn_story",
     "test_kpn_flowtable",
     "test_kpn_container",
+    "test_kpn_mtu",
     "test_kpn_session",
     "test_kpn_wire",
 )
