@@ -156,9 +156,9 @@ class HosterWorld(Lab):
         subprocess.run(outside, input="\n".join(commands) + "\n", text=True, check=True, capture_output=True)
         for number, spec in enumerate(NODES):
             if spec.name in VMS:  # the hypervisor holds the VMs apart, and knows whose MAC is where: nothing is learned
-                end = ["dev", f"hosts{number}"]
-                self.nodes["switch"].run(["bridge", "link", "set", *end, "isolated", "on", "learning", "off"])
-                self.nodes["switch"].run(["bridge", "fdb", "add", VMS[spec.name][0], *end, "master", "static"])
+                nic = ["dev", f"hosts{number}"]
+                self.nodes["switch"].run(["bridge", "link", "set", *nic, "isolated", "on", "learning", "off"])
+                self.nodes["switch"].run(["bridge", "fdb", "add", VMS[spec.name][0], *nic, "master", "static"])
         for spec in NODES[1:]:
             self._dress(spec)
         for name in VMS:
