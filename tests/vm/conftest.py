@@ -20,9 +20,6 @@ from tests.vm.run import run
 # Enough on two idle cores three times over; a machine that is busy with other things may be given more.
 SECONDS = int(os.environ.get("VM_SECONDS", "540"))
 ENGINE_SECONDS = int(os.environ.get("VM_SECONDS", "720"))
-# Minutes more, for what has changed seldom: only `make vm` sets this.
-ALL = bool(os.environ.get("VM_ALL"))
-SELDOM = ("test_containers_home",)
 GUEST = Path(__file__).parent / "guest"
 CONTAINERS = GUEST / "containers"
 ENGINE = f". {CONTAINERS.relative_to(build.REPOSITORY)}/engine.sh\n"
@@ -41,11 +38,6 @@ def guest_tests(directory: Path = GUEST) -> list[str]:
     for path in sorted(directory.glob("test_*.py")):
         found += [f"{path.stem}::{name}" for name in re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE)]
     return found
-
-
-def seldom(name: str) -> bool:
-    """Whether a test is left out of this run."""
-    return name.startswith(SELDOM) and not ALL
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,6 @@ def _run(
     fixture = request.fixturename
     items = (item for item in request.session.items if isinstance(item, pytest.Function))
     wanted = {str(item.callspec.params["name"]) for item in items if fixture in item.fixturenames}
-    wanted -= {name for name in wanted if seldom(name)}
     here = directory.relative_to(build.REPOSITORY)
     files = sorted({f"{here}/{name.partition('::')[0]}.py" for name in wanted})
     results = Path(tempfile.mkdtemp(prefix="vm-results-"))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vm.conftest import CONTAINERS, ENGINE_SECONDS, SECONDS, Results, guest_tests, seldom
-
-LEFT_OUT = pytest.mark.skip(reason="takes minutes more: `make vm` runs it")
+from tests.vm.conftest import CONTAINERS, ENGINE_SECONDS, SECONDS, Results, guest_tests
 
 
 @pytest.mark.lab
@@ -18,9 +16,7 @@ def test_in_the_machine(machine: Results, name: str) -> None:
 
 @pytest.mark.lab
 @pytest.mark.timeout(ENGINE_SECONDS + 900)
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[LEFT_OUT] if seldom(n) else []) for n in guest_tests(CONTAINERS)]
-)
+@pytest.mark.parametrize("name", guest_tests(CONTAINERS))
 def test_containers_in_the_machine(engine_machine: Results, name: str) -> None:
     _show(engine_machine, name)
 
