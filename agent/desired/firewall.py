@@ -24,7 +24,7 @@ FORGED_MARK = 0x40000000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """All criteria given must hold. `source_mac`: lower case. `protocol`: as nft names it, or its number.
+    """All criteria given must hold. `source_mac`: lower case. `protocol`: as nft names it, else its number.
 
     `ports`: (first, last), of TCP and UDP. `types`: of ICMP and ICMPv6. `source_list`, `destination_list`: names of
     lists whose addresses of `family` are meant. `source_zone`, `destination_zone`: a zone in whose global prefixes the

@@ -10,8 +10,10 @@ from agent.desired.firewall import Match
 from agent.model import Family
 from agent.plan.rule_ends import End, ends
 
-# nft's words for protocols; all others go by their number.
-_PROTOCOLS = {1: "icmp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp", 132: "sctp"}
+# nft's words for protocols; all others go by their number. One word for each: rules are told apart by it.
+_PROTOCOLS = {
+    1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 51: "ah", 58: "ipv6-icmp", 132: "sctp",
+}  # fmt: skip
 
 
 def merged(ports: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

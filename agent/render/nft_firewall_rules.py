@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agent.desired.firewall import INTERNET, Action, FilterRule, FirewallPolicy, Match, ZonePair
+from agent.desired.firewall import INTERNET, Action, FilterRule, FirewallPolicy, Limit, Match, ZonePair
 from agent.desired.log import LOG_GROUP
 from agent.model import Family, IPNetwork
 from agent.render.nft_firewall_groups import Lookup, grouped, groups
@@ -32,15 +32,26 @@ def counters(policy: FirewallPolicy) -> list[str]:
 
 
 def meters(policy: FirewallPolicy) -> list[str]:
-    """The sets that count by source, filled by packets: an entry goes when a source has been quiet for a while."""
-    rules = {rule.counter: rule for pair in policy.pairs for rule in pair.rules if rule.limit and rule.limit.per_source}
-    return [
-        f"set {name}_{kind} {{ type {kind}_addr; size 65535; flags dynamic,timeout;"
-        f" timeout {_REMEMBER[rule.limit.unit]}; }}"
-        for name, rule in sorted(rules.items(), key=lambda item: (len(item[0]), item[0]))
-        for kind in ("ipv4", "ipv6")
-        if rule.limit is not None
-    ]
+    """What a rule's rate is counted by, one for all its lines. By source: sets, filled by packets.
+
+    An entry goes when a source has been quiet for a while.
+    """
+    limits = {rule.counter: rule.limit for pair in policy.pairs for rule in pair.rules if rule.limit is not None}
+    lines = []
+    for name, limit in sorted(limits.items(), key=lambda item: (len(item[0]), item[0])):
+        if not limit.per_source:
+            lines.append(f"limit {name}_rate {{ {_rate(limit)} }}")
+            continue
+        lines += [
+            f"set {name}_{kind} {{ type {kind}_addr; size 65535; flags dynamic,timeout;"
+            f" timeout {_REMEMBER[limit.unit]}; }}"
+            for kind in ("ipv4", "ipv6")
+        ]
+    return lines
+
+
+def _rate(limit: Limit) -> str:
+    return f"rate {limit.number}/{limit.unit} burst {limit.burst} packets"
 
 
 def _addresses(
@@ -87,18 +98,20 @@ def criteria(match: Match, rule: FilterRule | None = None) -> str:
 
 
 def _limits(match: Match, rule: FilterRule) -> Iterator[str]:
-    """The rate of a rule, as criteria: for each family by itself where sources are counted."""
+    """The rate of a rule, as criteria: for each family by itself where sources are counted.
+
+    All lines of a rule share one rate: it may stand in many chains (nft_firewall_split.py).
+    """
     limit = rule.limit
     if limit is None:
         yield ""
         return
-    rate = f"limit rate {limit.number}/{limit.unit} burst {limit.burst} packets"
     if not limit.per_source:
-        yield f"{rate} "
+        yield f"limit name {rule.counter}_rate "
         return
     for family, word in ((4, "ip"), (6, "ip6")):
         if match.family in {None, family}:
-            yield f"update @{rule.counter}_ipv{family} {{ {word} saddr {rate} }} "
+            yield f"update @{rule.counter}_ipv{family} {{ {word} saddr limit {_rate(limit)} }} "
 
 
 def log_lines(found: str, rule: FilterRule, pair: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 from agent.desired.firewall import FilterRule, Match
+from agent.model import IPNetwork
 from agent.render.nft_text import braced
 
 # So many lines cost a packet less than another look-up.
@@ -97,6 +98,11 @@ def _mac(_: str, span: Span) -> str:
     return span[0].to_bytes(6, "big").hex(":")
 
 
+def _whole(networks: tuple[IPNetwork, ...], zone: str) -> Sequence[Span]:
+    """The addresses of one side; of low bits within a zone's global prefixes nothing is known here."""
+    return () if zone else [(int(n.network_address), int(n.broadcast_address)) for n in networks]
+
+
 def _macs(match: Match) -> Sequence[Span]:
     number = int(match.source_mac.replace(":", "") or "0", 16)
     return [(number, number)] if match.source_mac else ()
@@ -107,7 +113,7 @@ _CRITERIA = (
         "daddr",
         ("ip", "ip6"),
         _family_kind,
-        lambda match: [(int(n.network_address), int(n.broadcast_address)) for n in match.destinations],
+        lambda match: _whole(match.destinations, match.destination_zone),
         _of_family,
         _address,
     ),
@@ -115,7 +121,7 @@ _CRITERIA = (
         "saddr",
         ("ip", "ip6"),
         _family_kind,
-        lambda match: [(int(n.network_address), int(n.broadcast_address)) for n in match.sources],
+        lambda match: _whole(match.sources, match.source_zone),
         _of_family,
         _address,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 
 import pytest
 from hypothesis import given
@@ -33,13 +33,24 @@ class Packet:
     port: int
 
 
+GLOBAL = IPv6Network("2001:db8::/64")  # what hosts of any zone have
+
+
+def among(address: IPNetwork, networks: tuple[IPNetwork, ...], zone: str) -> bool:
+    """Whether it is one of a side's addresses; in a zone the low bits say so."""
+    if zone:
+        low = int(address.network_address) - int(GLOBAL.network_address)
+        return any(low == int(network.network_address) for network in networks)
+    return not networks or any(address.subnet_of(network) for network in networks)  # type: ignore[arg-type]
+
+
 def fits(match: Match, packet: Packet) -> bool:
     version = packet.source.version
     return (
         match.family in {None, version}
         and match.source_mac in {"", packet.mac}
-        and (not match.sources or any(packet.source.subnet_of(n) for n in match.sources))  # type: ignore[arg-type]
-        and (not match.destinations or any(packet.destination.subnet_of(n) for n in match.destinations))  # type: ignore[arg-type]
+        and among(packet.source, match.sources, match.source_zone)
+        and among(packet.destination, match.destinations, match.destination_zone)
         and match.protocol in {"", packet.protocol}
         and (not match.ports or any(first <= packet.port <= last for first, last in match.ports))
     )

@@ -16,7 +16,7 @@ def test_a_rate_per_source_is_one_rule_for_each_family() -> None:
 def test_what_is_over_a_rate_is_not_logged_either() -> None:
     rule = FilterRule("rule_1", "drop", (Match(),), log=True, note="why", limit=Limit(5, "second", 9))
     assert [*rule_lines(rule, "a>b")] == [
-        'limit rate 5/second burst 9 packets log group 1 prefix "a>b rule_1 drop why: " counter name rule_1 drop'
+        'limit name rule_1_rate log group 1 prefix "a>b rule_1 drop why: " counter name rule_1 drop'
     ]
 
 

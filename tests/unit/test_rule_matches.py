@@ -36,11 +36,14 @@ def nets(*texts: str) -> tuple[IPNetwork, ...]:
 
 
 def test_protocols_stand_in_their_own_family(tmp_path: Path) -> None:
-    text = "{ from: home, to: iot, icmp: ping, icmpv6: [128, packet-too-big], protocol: [esp, 99], action: accept }"
+    protocols = "icmp: ping, icmpv6: [128, packet-too-big], protocol: [esp, tcp, 17, 99]"
+    text = f"{{ from: home, to: iot, {protocols}, action: accept }}"
     (rule,) = compiled(tmp_path, text)["home", "iot"]
     assert rule.matches == (
         Match(4, protocol="icmp", types=(8,)),
         Match(6, protocol="ipv6-icmp", types=(2, 128)),
+        Match(protocol="tcp"),
+        Match(protocol="udp"),
         Match(protocol="esp"),
         Match(protocol="99"),
     )

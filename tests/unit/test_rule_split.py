@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import replace
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Network, ip_address, ip_network
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.desired.firewall import FilterRule, Limit, Match, ZonePair
+from agent.desired.firewall import FilterRule, FirewallPolicy, Limit, Match, Zone, ZonePair
 from agent.model import Family, IPNetwork
-from agent.render.nft_firewall_rules import Pairs, rule_lines
+from agent.render.nft_firewall_rules import Pairs, meters, rule_lines
 from agent.render.nft_firewall_split import ENOUGH, divided
 from tests.unit.test_rule_groups import ACTIONS, MACS, Packet, fits, one_by_one, to_hosts
 
@@ -113,14 +113,28 @@ def matches(draw: st.DrawFn) -> Match:
     ports = draw(st.sampled_from(((), ((port, port),), ((port, port + 5), (port + 9, port + 9))))) if protocol else ()
     sources, destinations = side(), side()
     asked = family if sources or destinations else None
-    return Match(asked, sources, draw(st.sampled_from(("", *MACS))), destinations, protocol, ports)
+    match = Match(asked, sources, draw(st.sampled_from(("", *MACS))), destinations, protocol, ports)
+    if family == 6 and draw(st.booleans()):
+        match = replace(
+            match,
+            sources=low_bits(sources),
+            source_zone="a" if sources else "",
+            destinations=low_bits(destinations),
+            destination_zone="b" if destinations else "",
+        )
+    return match
+
+
+def low_bits(networks: tuple[IPNetwork, ...]) -> tuple[IPNetwork, ...]:
+    """What a match has that means addresses in a zone's global prefixes."""
+    return tuple(IPv6Network(int(network.network_address) & 0xFFFF_FFFF_FFFF_FFFF) for network in networks)
 
 
 RULES = st.lists(st.tuples(st.sampled_from(ACTIONS), st.lists(matches(), min_size=1, max_size=2)), max_size=40).map(
     lambda bodies: tuple(FilterRule(f"rule_{n}", action, tuple(found)) for n, (action, found) in enumerate(bodies, 1))
 )
-ENDS = st.sampled_from(tuple(HOSTS)).flatmap(
-    lambda family: st.tuples(*(PLACES.map(lambda place: ip_network(HOSTS[family].format(place))) for _ in range(2)))
+ENDS = st.sampled_from((*HOSTS.values(), "2001:db8::{:x}")).flatmap(
+    lambda hosts: st.tuples(*(PLACES.map(lambda place: ip_network(hosts.format(place))) for _ in range(2)))
 )
 PACKETS = st.builds(
     lambda mac, ends, protocol, port: Packet(mac, ends[0], ends[1], protocol, port),
@@ -138,6 +152,22 @@ def test_every_packet_gets_the_rule_of_its_first_match(rules: tuple[FilterRule, 
         wanted = one_by_one(rules, packet)
         assert decided(rules, packet)[0] == wanted
         assert decided(rules, packet, ("drop",))[0] == (wanted or ("rest", "drop"))
+
+
+def test_low_bits_are_met_in_any_prefix() -> None:
+    """A rule for hosts that have global addresses is in each chain, not in that of `::5`."""
+    hosts = [ip_network(f"fd00::{n:x}") for n in range(1, 40)]
+    lent = Match(6, destinations=low_bits((hosts[4],)), destination_zone="b", protocol="tcp", ports=((1, 9),))
+    plain = (
+        FilterRule(f"rule_{n}", "accept", (Match(6, destinations=(h,)),), log=True) for n, h in enumerate(hosts, 2)
+    )
+    rest = FilterRule("rule_99", "accept", (Match(6, destinations=(ip_network("2001:db8::/32"),)),))
+    rules = (FilterRule("rule_1", "drop", (lent,)), *plain, rest)
+    assert marked(rules)[1]
+    host, other = (ip_network(f"2001:db8::{place}") for place in (5, 6))
+    packet = Packet("02:00:00:00:00:01", ip_network("2001:db8:9::1"), host, "tcp", 3)
+    assert decided(rules, packet)[0] == ("rule_1", "drop")
+    assert decided(rules, replace(packet, destination=other))[0] == ("rule_99", "accept")
 
 
 def subnet_and_range(number: int) -> Match:
@@ -173,6 +203,19 @@ def test_what_is_the_same_in_all_criteria_is_not_divided() -> None:
     assert not chains
 
 
+def test_all_lines_of_a_rule_share_its_rate() -> None:
+    rated = FilterRule("rule_99", "accept", (Match(protocol="tcp"), Match(protocol="udp")), limit=Limit(5, "minute", 3))
+    rules = (rated, *many(40))
+    pair = ZonePair("a", "b", rules)
+    lines, chains = _Pairs(rules).rules("fwd_a_b", "a", "b", ["drop"])
+    found = [line for body in (lines, *chains) for line in body if line.endswith("counter name rule_99 accept")]
+    assert len(found) > 2 * ENOUGH
+    assert {line.split(" limit ")[1].split(" counter")[0].strip() for line in found} == {"name rule_99_rate"}
+    zone = Zone("a", "a")
+    policy = FirewallPolicy((zone,), zone, (pair,), (), IPv6Network("fd00::/48"))
+    assert meters(policy)[-1] == "limit rule_99_rate { rate 5/minute burst 3 packets }"
+
+
 class _Pairs(Pairs):
     """Of one pair."""
 
@@ -203,6 +246,7 @@ def test_nft_takes_what_is_divided() -> None:
         return [line for rule in part for line in rule_lines(rule, "a>b")]
 
     text = "".join(f"counter {rule.counter} {{ }}\n" for rule in rules)
+    text += "".join(f"limit {r.counter}_rate {{ rate 5/second burst 5 packets }}\n" for r in rules if r.limit)
     for name, found in (("x", rules), ("y", macs), ("z", six)):
         lines, chains = divided(name, found, render)
         assert chains
