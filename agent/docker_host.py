@@ -95,7 +95,8 @@ class DockerHostAgent:
             ]
             await stop.wait()
             log.info("agent stops; what its containers have open closes soon", node=self.place.node, seconds=LEFT)
-            self._bus.leave_with(self._last())
+            if self._facts:  # what an earlier life said stands until this one has said something
+                self._bus.leave_with(self._last())
             for task in tasks:
                 task.cancel()
 

@@ -181,7 +181,7 @@ class NameKeeper:
 
     def _publish(self, target: ZoneTarget, names: set[str]) -> None:
         text = json.dumps({"zone": target.zone, "names": sorted(names)}, indent=1) + "\n"
-        with suppress(OSError):
+        with suppress(OSError, UnicodeError):
             if self.published.read_text(encoding="utf-8") == text:
                 return
         temporary = self.published.with_name(f"{self.published.name}.tmp")

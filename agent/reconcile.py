@@ -113,6 +113,7 @@ class Reconciler:
     _inputs: dict[str, object] = field(default_factory=dict)
     _retry: float = RETRY_FIRST
     _retry_at: float | None = None
+    _fell: bool = False  # in the last quiet moment: a daemon that always falls is not to be started every second
     _resync_at: float = 0.0  # the first apply is a full one
     _unsettled: bool = False
     _restless_since: float = 0.0
@@ -182,7 +183,9 @@ class Reconciler:
     def _keep_failed(self, failed: frozenset[str], *, retry: bool) -> None:
         self._failed = failed
         if not failed:
-            self._retry, self._retry_at = RETRY_FIRST, None
+            self._retry_at = None
+            if not self._fell:
+                self._retry = RETRY_FIRST
         elif retry or self._retry_at is None:
             self._retry_at = self.clock.now() + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             self._retry = min(self._retry * 2, RETRY_LIMIT)
@@ -195,6 +198,7 @@ class Reconciler:
         for step in self.steps:
             if step.once_quiet:
                 context = await self._run(step, context)
+        self._fell = bool(context.failed - self._failed)
         self._keep_failed(context.failed, retry=False)
 
     async def _run(self, step: Step, context: Context) -> Context:

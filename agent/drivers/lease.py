@@ -34,7 +34,7 @@ def read_leases(directory: Path) -> tuple[Lease, ...]:
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
             leases.append(parse_lease(named["interface"], 4 if named["family"] == "4" else 6, text))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             log.warning("lease file not understood", file=path.name, error=str(error))
     return tuple(leases)
 

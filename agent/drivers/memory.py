@@ -79,7 +79,7 @@ class MemoryStore:
             for entry in document["facts"]:
                 topic = f"backstage/1/{self._site}/{entry['node']}/{entry['topic']}"
                 received.append(wire.decode(self._site, topic, entry["payload"].encode(), entry["expiry"], at))
-        except (KeyError, TypeError, ValueError, AttributeError, wire.WireError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, wire.WireError) as error:
             self._put_aside("peers.json", str(error))
             return ()
         return tuple(received)
@@ -91,7 +91,7 @@ class MemoryStore:
             return {}
         try:
             return _choice(document, same_boot=document["boot"] == self._boot)  # type: ignore[index]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             self._put_aside("choice.json", f"not what was written: {error!r}")
             return {}
 
@@ -102,7 +102,7 @@ class MemoryStore:
             return ()
         try:
             return _held(document, None if document["boot"] == self._boot else boottime())  # type: ignore[index]
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             self._put_aside("deprecated.json", f"not what was written: {error!r}")
             return ()
 
@@ -156,7 +156,7 @@ class MemoryStore:
         try:
             if path.read_text(encoding="utf-8") == text:
                 return
-        except OSError:
+        except (OSError, UnicodeError):
             self._directory.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(name + ".tmp")
         with temporary.open("w", encoding="utf-8") as stream:

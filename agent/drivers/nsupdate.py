@@ -36,6 +36,8 @@ ADDRESSES = ("A", "AAAA")
 _KEY = re.compile(r'key\s+"?([^"\s{]+)"?\s*\{([^}]*)\}', re.DOTALL)
 _ALGORITHM = re.compile(r'algorithm\s+"?([a-z0-9.-]+)"?\s*;', re.IGNORECASE)
 _SECRET = re.compile(r'secret\s+"?([A-Za-z0-9+/=]+)"?\s*;')
+# Those of RFC 8945 section 6 that dnspython signs with and nobody has broken; a key of another is refused by name.
+_ALGORITHMS = frozenset({"hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"})
 # One record set: its data, as text, and its TTL.
 Sets: TypeAlias = Mapping[tuple[str, str], tuple[frozenset[str], int]]
 
@@ -78,6 +80,8 @@ def read_key(path: Path) -> TsigKey:
     if block is None or secret is None:
         raise NsupdateError(f'the TSIG key {path}: not `key "NAME" {{ algorithm …; secret …; }};`', hint)
     key = TsigKey(block[1], algorithm[1].lower() if algorithm else "hmac-sha256", secret[1])
+    if key.algorithm not in _ALGORITHMS:
+        raise NsupdateError(f"the TSIG key {path}: the algorithm {key.algorithm[:40]} cannot be used", hint)
     try:
         dns.tsigkeyring.from_text({key.name: (key.algorithm, key.secret)})
     except (dns.exception.DNSException, ValueError):
@@ -122,10 +126,14 @@ class Server:
 
         Raises NsupdateError.
         """
-        present = await self._transferred() if self.target.whole else await self._asked(earlier)
-        change = difference(self.target, present)
-        if change:
-            await self._update(change)
+        try:
+            present = await self._transferred() if self.target.whole else await self._asked(earlier)
+            change = difference(self.target, present)
+            if change:
+                await self._update(change)
+        except (dns.exception.DNSException, ValueError, KeyError) as error:
+            # A name too long for DNS, an answer that is none of this zone's: never the end of the agent.
+            raise self._failed(error) from None
         return change
 
     async def _transferred(self) -> Sets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.drivers.bus.inbox import MOST, Inbox
 from agent.drivers.bus.quota import BURST, KIB, RATE, WAITING, Message, Quota
 
 
@@ -66,3 +67,10 @@ def test_the_newest_of_each_topic_is_heard_in_the_end(steps: list[tuple[int, flo
         for message in quota.due(now):
             heard[message.topic] = message
     assert heard == newest
+
+
+def test_topics_that_are_kept_of_a_node_are_bounded() -> None:
+    inbox = Inbox("rack")
+    for number in range(MOST + 50):
+        inbox.heard(f"backstage/1/rack/vm1/status/p{number}", b'{"fingerprint": "x"}', None, 0.0)
+    assert len(inbox._seen["vm1"]) == len(inbox._known["vm1"]) == MOST

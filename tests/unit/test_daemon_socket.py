@@ -66,6 +66,18 @@ async def test_a_daemon_that_is_silent_on_its_socket_gets_its_signal(world: Worl
     assert world.control.told == ["start kea"]
 
 
+async def test_a_daemon_stopped_while_it_reloads_stays_stopped(world: World) -> None:
+    await served(world)
+    world.socket.free.clear()
+    await world.apply(kea("good 2"), kea=True)
+    await idle()
+    await world.apply(kea("good 2"), kea=False)
+    world.socket.says = None
+    world.socket.free.set()
+    await idle()
+    assert world.control.told == ["stop kea"]
+
+
 async def test_a_reload_is_not_waited_for_and_asks_for_another_look_when_it_is_done(world: World) -> None:
     await served(world)
     world.socket.free.clear()

@@ -121,3 +121,20 @@ def test_broken_peers_are_put_aside(tmp_path: Path, document: object) -> None:
     (tmp_path / "peers.json").write_text(json.dumps(document))
     assert store.load_peers(0.0) == ()
     assert (tmp_path / "peers.json.broken").exists()
+
+
+def test_a_file_spoilt_while_we_run_is_written_anew(tmp_path: Path) -> None:
+    store = MemoryStore(tmp_path, "home")
+    store.save(MEMORY)
+    for path in tmp_path.glob("*.json"):
+        path.write_bytes(b"\xff\xfe")
+    store.save(MEMORY)
+    assert MemoryStore(tmp_path, "home").load() == MEMORY
+
+
+def test_a_number_that_is_none_stops_no_start(tmp_path: Path) -> None:
+    MemoryStore(tmp_path, "home").save(MEMORY)
+    path = tmp_path / "choice.json"
+    path.write_text(path.read_text().replace('"flaps": 3', '"flaps": Infinity'))
+    assert not MemoryStore(tmp_path, "home").load().standings
+    assert (tmp_path / "choice.json.broken").exists()

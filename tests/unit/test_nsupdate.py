@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.desired.names import Record, ZoneTarget
-from agent.drivers.nsupdate import NsupdateError, Sets, difference, read_key
+from agent.drivers.nsupdate import NsupdateError, Server, Sets, difference, read_key
 
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQ="  # noqa: S105 - nobody's
 NAMES, DATA = st.sampled_from(["a.z", "b.z", "c.z"]), st.sampled_from(["192.0.2.1", "192.0.2.2", "192.0.2.3"])
@@ -65,3 +66,19 @@ def test_a_key_file_that_is_none_is_named_and_never_shown(text: str, tmp_path: P
 def test_a_key_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(NsupdateError, match="no such file"):
         read_key(tmp_path / "key")
+
+
+@pytest.mark.parametrize("algorithm", ["hmac-md5", "hmac-foo"])
+def test_a_key_of_an_algorithm_that_cannot_be_used_is_an_error_that_names_it(algorithm: str, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(f'key "a" {{ algorithm {algorithm}; secret "{SECRET}"; }};')
+    with pytest.raises(NsupdateError, match=algorithm):
+        read_key(path)
+
+
+async def test_a_name_that_dns_cannot_hold_is_an_error_of_the_zone(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text(f'key "a" {{ algorithm hmac-sha256; secret "{SECRET}"; }};')
+    wanted = replace(target(Record(f"{'a' * 64}.z", "A", "192.0.2.1")), key_file=str(path))
+    with pytest.raises(NsupdateError, match="LabelTooLong"):
+        await Server(wanted).keep()

@@ -198,6 +198,26 @@ async def test_what_fails_in_a_quiet_moment_is_retried_and_shown_until_it_works(
     assert world.loop._retry_at is not None
 
 
+async def test_what_fails_in_every_quiet_moment_is_tried_ever_more_rarely() -> None:
+    world = World()
+    world.failing["listing"] = PartError("named fell")
+    await world.tell(ev.Dump())
+    start = world.clock.time
+    tries = 0
+    while world.clock.time < start + 120:
+        world.ran.clear()
+        await world.loop.turn()
+        tries += "listing" in world.ran
+    assert tries < 20
+    del world.failing["listing"]
+    while world.loop.status["listing"].error:
+        await world.loop.turn()
+    world.failing["nft"] = PartError("no")
+    await world.tell(ev.Tick())
+    assert world.loop._retry_at is not None
+    assert world.loop._retry_at - world.clock.time < 1.5
+
+
 async def test_who_follows_another_configuration_is_told_when_it_is_applied() -> None:
     world = World()
     other = asyncio.create_task(world.loop.follow(lambda _state, _now: Plan(Table(), services={"radvd": True})))

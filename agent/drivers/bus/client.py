@@ -24,6 +24,8 @@ WILL_DELAY = 5
 SESSION_EXPIRY = 60
 CONNECT_TIMEOUT = 3.0
 TIMEOUT = 5.0
+MAX_PASSWORD = 65535
+"""Bytes (MQTT 5 section 3.1.3.6)."""
 # A broken path is noticed by unanswered data after this long (milliseconds), not by the kernel's fifteen minutes.
 _USER_TIMEOUT = 10_000
 _SOCKET = (
@@ -77,6 +79,12 @@ def make_client(config: BusConfig, will: bytes) -> Client:
             "make it with `routerctl secrets` and mount it where bus.password_file says",
             Cause.REFUSED,
         ) from None
+    if len(password.encode()) > MAX_PASSWORD:
+        raise BusError(
+            f"the bus password in {config.password_file} is longer than {MAX_PASSWORD} bytes",
+            "is it another file? bus.password_file holds the password alone",
+            Cause.REFUSED,
+        )
     topic = f"{wire.root(config.site)}/{config.node}/state"
     client = Client(
         config.host,

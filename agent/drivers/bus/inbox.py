@@ -69,15 +69,15 @@ class Inbox:
         except wire.WireError as error:
             self._complain(topic, error)
             return []
+        known = self._known.setdefault(node, {})
+        if below not in known and len(known) >= MOST:
+            self._complain(topic, wire.WireError(below, "", f"{node} has more than {MOST} topics"))
+            return []
         self._complained.discard(topic)
         self._seen.setdefault(node, set()).add(below)
         if isinstance(received.fact, NodeState) and self._stale(node, received.fact):
             return []
         events: list[Heard] = []
-        known = self._known.setdefault(node, {})
-        if below not in known and len(known) >= MOST:
-            self._complain(topic, wire.WireError(below, "", f"{node} has more than {MOST} topics"))
-            return []
         told = known.get(below)
         if told is None or not _same(told, (received.fact, received.until)):
             known[below] = (received.fact, received.until)

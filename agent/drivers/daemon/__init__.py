@@ -97,6 +97,7 @@ class Daemons:
                     await self._up(service, mine, was_up=was is not None and was[0])
                 else:
                     self._unproven.pop(service, None)
+                    self._taking.pop(service, None)
                     if await self.control.started(service):
                         await self.control.stop(service)
                 if service not in refused:
@@ -188,6 +189,8 @@ class Daemons:
         if before is not None:
             await asyncio.wait([before])
         said = await self.socket.reload(self._sockets[service]) if self.socket is not None else None
+        if self._taking.get(service) is not asyncio.current_task():
+            return ""  # told anew, or stopped, meanwhile
         if said is None and not await self._signalled(service, "HUP"):
             await self.control.start(service)
         return said or ""

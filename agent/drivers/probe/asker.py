@@ -106,7 +106,8 @@ class Packets:
                 self.answered(echo.sequence)
         elif self.probes.family == 4:  # noqa: PLR2004
             reply = packet.read_arp(data)
-            if reply is not None:
+            # Others on the link may claim any number of addresses.
+            if reply is not None and any(reply[0] == target.address for target in self.probes.targets):
                 self._macs[reply[0]] = reply[1]
                 self.answered(reply[0])
         else:
