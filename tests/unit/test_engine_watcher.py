@@ -150,3 +150,20 @@ def test_where_the_engine_is(told: dict[str, str], path: str) -> None:
 def test_an_engine_elsewhere_is_refused() -> None:
     with pytest.raises(ConfigError, match="is no unix:// socket"):
         engine_socket({"DOCKER_HOST": "tcp://10.0.0.1:2375"})
+
+
+async def test_a_stream_that_somebody_cuts_at_once_is_opened_ever_more_rarely(tmp_path: Path) -> None:
+    opened = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal opened
+        asked = await reader.readuntil(b"\r\n\r\n")
+        stream = asked.startswith(b"GET /events")
+        opened += stream
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\n" + (b"" if stream else b"[]"))
+        writer.close()
+
+    began = asyncio.get_running_loop().time()
+    async with await asyncio.start_unix_server(serve, tmp_path / "proxy.sock"), watched(tmp_path / "proxy.sock"):
+        await until(lambda: opened == 4)
+        assert asyncio.get_running_loop().time() - began >= 0.2 + 0.4 + 0.8, "the waits double"

@@ -27,6 +27,8 @@ SETTLED = 0.3
 ANYWAY = 60.0
 AGAIN_FIRST = 0.1
 AGAIN_LIMIT = 2.0
+# A stream that ends sooner than this, time and again, is somebody's in between (a proxy), not an engine that restarts.
+STEADY = 5.0
 # Health checks and `exec` speak every few seconds in some containers: they change nothing.
 _FILTER = quote(
     '{"type":["container","network"],"event":["start","die","destroy","rename","connect","disconnect"]}', safe=""
@@ -53,6 +55,7 @@ class EngineWatcher:
         """Connect, look, listen; again and again."""
         wait = AGAIN_FIRST
         while True:
+            began = self.now()
             try:
                 async with listening(self.socket, EVENTS) as stream:
                     log.info("the container engine answers", socket=str(self.socket))
@@ -60,7 +63,7 @@ class EngineWatcher:
                 error = EngineError("the container engine ended the stream of its events")
             except EngineError as problem:
                 error = problem
-            stood = self._known is not None and not self._known.error
+            stood = self._known is not None and not self._known.error and self.now() - began > STEADY
             self._fail(error, emit)
             wait = AGAIN_FIRST if stood else min(wait * 2, AGAIN_LIMIT)
             await asyncio.sleep(wait)
