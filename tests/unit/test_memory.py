@@ -34,22 +34,20 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     assert MemoryStore(tmp_path / "state", "home").load() == MEMORY
 
 
-HELD = (
-    Held("home", IPv6Network("2001:db8:a::/64"), "kpn"),
-    Held("home", IPv6Network("2001:db8:b::/64"), "odido", boottime() + 500),
-)
-
-
 def test_withdrawn_prefixes_count_down_over_a_reboot(tmp_path: Path) -> None:
+    held = (
+        Held("home", IPv6Network("2001:db8:a::/64"), "kpn"),
+        Held("home", IPv6Network("2001:db8:b::/64"), "odido", boottime() + 500),
+    )
     store, path = MemoryStore(tmp_path, "home"), tmp_path / "deprecated.json"
-    store.save(Memory(held=HELD))
-    assert MemoryStore(tmp_path, "home").load() == Memory(held=HELD)
+    store.save(Memory(held=held))
+    assert MemoryStore(tmp_path, "home").load() == Memory(held=held)
     written = path.read_text()
-    store.save(Memory(held=HELD))
+    store.save(Memory(held=held))
     assert path.read_text() == written, "not every second, though less is left"
     path.write_text(json.dumps({**json.loads(written), "boot": "another"}))
     current, withdrawn = store.load().held
-    assert current == HELD[0]
+    assert current == held[0]
     assert withdrawn.until is not None
     assert 400 < withdrawn.until - boottime() <= 500
     store.save(Memory())
