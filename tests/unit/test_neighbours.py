@@ -143,6 +143,15 @@ ERRORS = {
 }
 
 
+def test_no_forward_for_some_to_a_host_with_an_address_of_its_own() -> None:
+    forward = "forwards:\n  tunnel: {{ udp: 51820, to: mail{who} }}\n"
+    extra = uplinks("{ address: 192.0.2.140, host: mail }")
+    text = config(**RACK, uplinks=extra, forwards=forward.format(who=", from: 203.0.113.0/28"))
+    key, message = "uplinks.hetzner.ipv4.extra[0].host", "`from` of the forward `tunnel` to `mail` would not hold"
+    expect(text, key, message, "a rule from those of `forwards.tunnel.from` to `mail`")
+    assert settings(**RACK, uplinks=extra, forwards=forward.format(who="")).forwards
+
+
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors(case: str) -> None:
     extra, key, message, mend = ERRORS[case]

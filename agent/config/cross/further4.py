@@ -39,6 +39,12 @@ def _host(settings: Settings, at: KeyPath, name: str, owners: set[str]) -> Itera
         yield Complaint(at, f"`{name}` has no IPv4 address to map to", "add `ipv4` to the host")
     elif name in owners:
         yield Complaint(at, f"`{name}` has one of these addresses already", "write one for each host")
+    else:
+        # The firewall does not see by which address a packet came: it accepts what a forward leads to.
+        some = next((key for key, forward in settings.forwards.items() if forward.to == name and forward.from_), None)
+        if some is not None:
+            message = f"at an address of its own, `from` of the forward `{some}` to `{name}` would not hold"
+            yield Complaint(at, message, f"write a rule from those of `forwards.{some}.from` to `{name}` instead of it")
     owners.add(name)
 
 
