@@ -26,7 +26,7 @@ ENGINE = f". {CONTAINERS.relative_to(build.REPOSITORY)}/engine.sh\n"
 SCRIPT = """\
 python -c 'import agent.app'  # from the disk once, for the agents that start together later
 python -m pytest -v --color=no -W ignore -p no:randomly -p no:hypothesispytest -p no:cacheprovider \\
-    -o norecursedirs= -o timeout=240 --junitxml=/mnt/out/junit.xml {paths} 2>&1 |
+    -o norecursedirs= -o timeout=480 --junitxml=/mnt/out/junit.xml {paths} 2>&1 |
     tee /mnt/out/log | grep --line-buffered -E '(PASSED|FAILED|ERROR|SKIPPED|=====)'
 test -f /mnt/out/junit.xml
 """
