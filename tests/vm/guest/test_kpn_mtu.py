@@ -36,8 +36,14 @@ def configure(story: Network, value: int) -> None:
     """Run all nodes on the example with another MTU of the uplink."""
     text = EXAMPLE.read_text().replace("    mtu: 1492\n", f"    mtu: {value}\n")
     for name in ("firewall", "kpn"):
-        story.nodes[name].path(CONFIG).write_text(text)
-        story.nodes[name].run(["routerctl", "reload"], timeout=60)
+        node = story.nodes[name]
+        node.path(CONFIG).write_text(text)
+
+        # The tests before may have left an agent that is just starting.
+        def reloaded(node: Node = node) -> bool:
+            return node.run(["routerctl", "reload"], check=False, timeout=60).returncode == 0
+
+        wait_for(reloaded, 60, lambda: node.run(["routerctl", "reload"], check=False, timeout=60).stderr)  # noqa: B023
 
 
 def passes(node: Node, target: str, size: int) -> bool:
