@@ -143,7 +143,8 @@ class FirewallPolicy:
 
     `zones` are the networks without the transit network. `closed`: devices of ours that carry no packets of their own
     (a trunk). `balanced`: zones whose uplinks may share new connections. `bus_port`: our broker's TCP port on
-    interfaces that are not ours, None when it is elsewhere. `internal6`: `site.prefix`. `local_outside`: unique local
+    interfaces that are not ours, None when it is elsewhere. `bus_room`: so many connections to it may come from the
+    networks, None for any number. `internal6`: `site.prefix`. `local_outside`: unique local
     addresses exist beyond an uplink (a tunnel), so packets to them may leave. `outside6`: addresses of `internal6`
     that an uplink itself has (the same prefix inside and outside). `counted`: (counter, fingerprint of the rule that it
     counts): what has the same fingerprint in the next policy goes on counting.
@@ -156,6 +157,7 @@ class FirewallPolicy:
     internal6: IPv6Network
     closed: tuple[str, ...] = ()
     bus_port: int | None = None
+    bus_room: int | None = None
     local_outside: bool = False
     outside6: tuple[IPv6Address, ...] = ()
     balanced: tuple[str, ...] = ()

@@ -15,6 +15,17 @@ def _connections(hosts: int) -> int:
     return 1 << (63 + 2 * hosts).bit_length() if hosts else 64
 
 
+def bus_room(settings: Settings) -> int | None:
+    """How many connections to our broker may come from the networks, where docker hosts are; None for any number.
+
+    A host that was taken over need not log in to fill the broker. The nodes on the backstage keep 32 connections, also
+    where the rules are replaced meanwhile: what stands is then no longer counted, so this is half of the rest.
+    """
+    if settings.bus.broker != FIREWALL or not settings.docker_hosts:
+        return None
+    return _connections(len(settings.docker_hosts)) // 2 - 16
+
+
 def plan_broker(settings: Settings) -> tuple[Document, ...]:
     """Give the documents of mosquitto on the firewall; none where somebody else runs the broker.
 

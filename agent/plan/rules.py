@@ -12,6 +12,7 @@ from agent.config.settings import INTERNET, Settings
 from agent.config.uplink import StaticUplink, WireguardUplink
 from agent.desired.firewall import FilterRule, FirewallPolicy, Limit, Match, Steer, Zone, ZonePair
 from agent.plan.addressing import addressing
+from agent.plan.broker import bus_room
 from agent.plan.docker_hosts import lengths
 from agent.plan.forwards import accepted
 from agent.plan.rule_counts import counted
@@ -109,6 +110,7 @@ def policy(settings: Settings, devices: dict[str, str], closed: tuple[str, ...],
         internal6=settings.site.prefix,
         closed=closed,
         bus_port=settings.bus.port if settings.bus.broker == "firewall" else None,
+        bus_room=bus_room(settings),
         local_outside=any(a in UNIQUE_LOCAL for a in (*tunnels, *static6)),
         outside6=tuple(a for a in static6 if a in settings.site.prefix),
         lists=listed(settings),

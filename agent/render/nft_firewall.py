@@ -24,7 +24,7 @@ from agent.render.nft_firewall_global import (
     global_sets,
     global_sources,
 )
-from agent.render.nft_firewall_local import input_chains, output_chains
+from agent.render.nft_firewall_local import bus_set, input_chains, output_chains
 from agent.render.nft_firewall_machines import machine_elements, machine_sets, machine_sources
 from agent.render.nft_firewall_rules import counters, meters
 from agent.render.nft_firewall_uplinks import balance_chains, choosers, dispatch, elements
@@ -69,6 +69,7 @@ def _sets(policy: FirewallPolicy) -> list[str]:
         sized_set("forwards4", "ipv4_addr . inet_proto . inet_service", forwards, counter=True),
         *machine_sets(policy),
         *global_sets(policy),
+        *bus_set(policy),
     ]
 
 

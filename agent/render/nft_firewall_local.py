@@ -8,6 +8,9 @@ from agent.desired.firewall import FIREWALL, INTERNET, FirewallPolicy, Zone
 from agent.render.nft_firewall_rules import STATE, Pairs, chain
 from agent.render.nft_text import braced, quoted
 
+# Connections of one machine to the broker: an agent needs one, and another while it connects again.
+_BUS_EACH = 8
+
 
 def _opened(zone: Zone) -> list[str]:
     """What is open without a rule: neighbour discovery (RFC 4861), and what is served there."""
@@ -20,6 +23,22 @@ def _opened(zone: Zone) -> list[str]:
         f"icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert{solicit} }} ip6 hoplimit 255 accept",
         "ip6 saddr fe80::/10 icmpv6 type mld-listener-query accept",
         *dhcp,
+    ]
+
+
+def bus_set(policy: FirewallPolicy) -> list[str]:
+    """Who of the networks is connected to our broker, by MAC."""
+    return ["set bus_hosts { type ether_addr; size 65535; flags dynamic; }"] if policy.bus_room is not None else []
+
+
+def _bus_limits(policy: FirewallPolicy) -> list[str]:
+    """Before the rules: a machine that never logs in must not hold all of the broker's connections."""
+    if policy.bus_room is None or not policy.zones:
+        return []
+    asks = f"iifname {braced(quoted(zone.device) for zone in policy.zones)} tcp dport {policy.bus_port} ct state new"
+    return [
+        f"{asks} add @bus_hosts {{ ether saddr ct count over {_BUS_EACH} }} counter drop",
+        f"{asks} ct count over {policy.bus_room} counter drop",
     ]
 
 
@@ -50,6 +69,7 @@ def input_chains(policy: FirewallPolicy) -> Iterator[list[str]]:
         "    type filter hook input priority filter; policy drop;",
         *(f"    {line}" for line in STATE),
         '    iifname "lo" accept',
+        *(f"    {line}" for line in _bus_limits(policy)),
         f"    iifname vmap {braced(dispatch)}",
         "    meta l4proto { icmp, ipv6-icmp } accept",
         *(f"    {line}" for line in bus),

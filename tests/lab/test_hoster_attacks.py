@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -150,3 +151,37 @@ def test_a_flood_of_questions_fills_no_table(world: HosterWorld) -> None:
     assert world.reaches("app", address("web"), 443), "the others are untouched"
     assert entries() < before + 500
     wait_for(lambda: world.reaches("vmx", OUTSIDE6, timeout=3.0), 30, "vmx itself to be heard again")
+
+
+def idle(world: HosterWorld, vm: str, count: int, opened: contextlib.ExitStack) -> int:
+    """Connections to the broker that say nothing, left open; how many of them stand."""
+    stand = 0
+    for _ in range(count):
+        one = opened.enter_context(world.nodes[vm].socket(socket.AF_INET, socket.SOCK_STREAM))
+        one.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            one.connect(("10.98.0.1", 8883))
+            stand += 1
+    return stand
+
+
+def test_machines_that_never_log_in_leave_room_on_the_bus(world: HosterWorld) -> None:
+    """Eight of one machine, and of all of them together not so many that a node of the router gets none."""
+    machine = world.nodes["vm1"]
+    with contextlib.ExitStack() as opened:
+        assert idle(world, "vm1", 10, opened) == 8
+        assert idle(world, "vm2", 1, opened) == 1, "the next machine has its own"
+        for last in range(5):  # the same machine with other names
+            machine.ip(f"link set eth1 address 02:00:00:00:77:0{last}", "route replace default via 10.10.10.2")
+            assert idle(world, "vm1", 9, opened) <= 8
+        assert idle(world, "vm2", 1, opened) == 0, "of all of them together no more than so many"
+        log = world.services["hetzner"].log("router-agent")
+        world.services["hetzner"].dinitctl("restart", "router-agent")
+        wait_for(lambda: "bus connected" in world.ctl("hetzner", "status"), 20, log)
+    wait_for(lambda: idle_again(world), 30, "room again once they have gone")
+
+
+def idle_again(world: HosterWorld) -> bool:
+    """Whether a machine gets a connection."""
+    with contextlib.ExitStack() as opened:
+        return idle(world, "vm2", 1, opened) == 1

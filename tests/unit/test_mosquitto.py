@@ -18,7 +18,7 @@ from agent.drivers.passwords import (
     verify_password,
     write_passwords,
 )
-from agent.plan.broker import plan_broker
+from agent.plan.broker import bus_room, plan_broker
 from agent.render.mosquitto import render_mosquitto, render_mosquitto_acl
 from agent.secrets import SecretsError, make_secrets
 
@@ -91,9 +91,12 @@ def test_the_broker_has_room_for_every_docker_host_and_seldom_restarts_for_one_m
     config, _ = plan_broker(many)
     assert isinstance(config, MosquittoConfig)
     assert config.connections == 16384
+    # Two policies' worth of strangers, and the nodes of the backstage still have room.
+    assert [2 * (bus_room(s) or 0) + 32 for s in (settings, many)] == [128, 16384]
     home, _ = plan_broker(load(Path(__file__).parents[2] / "compose/router-home.yaml", {}))
     assert isinstance(home, MosquittoConfig)
     assert (home.connections, home.strangers) == (64, False)
+    assert bus_room(load(Path(__file__).parents[2] / "compose/router-home.yaml", {})) is None
 
 
 def test_the_hash_is_mosquittos() -> None:
