@@ -19,6 +19,7 @@ from agent.desired import Problem
 from agent.desired.names import Names, Record, ZoneTarget
 from agent.drivers.nsupdate import NsupdateError, Server
 from agent.drivers.zones import Zones
+from agent.files import write_whole
 
 FIRST_WAIT = 0.25
 LONGEST_WAIT = 60.0
@@ -184,9 +185,7 @@ class NameKeeper:
         with suppress(OSError, UnicodeError):
             if self.published.read_text(encoding="utf-8") == text:
                 return
-        temporary = self.published.with_name(f"{self.published.name}.tmp")
         try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(self.published)
+            write_whole(self.published, text)
         except OSError as error:
             log.warning("published names not kept", file=str(self.published), error=error.strerror)

@@ -7,9 +7,10 @@ node's own, and the last good one for a start with a file that has errors.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from agent.files import write_whole
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 NAME = "config.json"
@@ -57,11 +58,4 @@ class ConfigStore:
 
     def save(self, kept: Kept) -> None:
         """Keep it, on the disk when this returns. The owner's alone. Raises OSError."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(NAME + ".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump({"boot": self._boot, **asdict(kept)}, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps({"boot": self._boot, **asdict(kept)}), 0o600)

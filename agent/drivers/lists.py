@@ -22,6 +22,7 @@ import structlog
 
 from agent.desired.lists import ListSource
 from agent.events import ListsRead
+from agent.files import write_whole
 from agent.model import IPAddress, IPNetwork, ListContent
 
 Result = TypeVar("Result")
@@ -125,6 +126,7 @@ class Lists:
         self._good = self._load()
         self._said: Mapping[str, ListContent] = {}
         self._changed = asyncio.Event()
+        self._writing = threading.Lock()
 
     def configure(self, sources: tuple[ListSource, ...]) -> None:
         """These are the lists from now on; all are read at once."""
@@ -171,16 +173,18 @@ class Lists:
         hint = ""
         if source.file:
             try:
-                self._remember(source.file, await aside(partial(read_list, source.file)))
+                await self._remember(source.file, await aside(partial(read_list, source.file)))
             except BadListError as error:
                 errors, hint = [str(error)], error.hint
         for name in source.names:
             try:
-                self._remember(name, _joined(ip_network(address) for address in await self._resolve(name)))
+                found = _joined(ip_network(address) for address in await self._resolve(name))
             except (OSError, UnicodeError) as error:  # a timeout is an OSError too
                 reason = getattr(error, "strerror", None) or "no answer"
                 errors.append(f"{name} does not resolve: {reason}")
                 hint = "check the name, and /etc/resolv.conf of the firewall's container"
+            else:
+                await self._remember(name, found)
         return ListContent(self._held(source), "; ".join(errors), hint)
 
     def _held(self, source: ListSource) -> tuple[IPNetwork, ...]:
@@ -194,18 +198,21 @@ class Lists:
         parts = [self._good.get(key, ()) for key in (source.file, *source.names) if key]
         return parts[0] if len(parts) == 1 else _joined(network for part in parts for network in part)
 
-    def _remember(self, key: str, networks: tuple[IPNetwork, ...]) -> None:
+    async def _remember(self, key: str, networks: tuple[IPNetwork, ...]) -> None:
         if self._good.get(key) == networks:
             return
         self._good[key] = networks
-        text = json.dumps({name: list(map(str, found)) for name, found in sorted(self._good.items())}, indent=1)
-        temporary = self._keep.with_name(self._keep.name + ".tmp")
         try:
-            self._keep.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(text + "\n", encoding="utf-8")
-            temporary.replace(self._keep)
+            await aside(self._write)
         except OSError as error:
             log.warning("cannot keep the lists for a restart", file=str(self._keep), error=error.strerror)
+
+    def _write(self) -> None:
+        """Megabytes, and a disk that may be slow: not on the loop's own thread. Who comes last writes the newest."""
+        with self._writing:
+            held = sorted(self._good.copy().items())
+            text = json.dumps({name: list(map(str, found)) for name, found in held}, indent=1)
+            write_whole(self._keep, text + "\n")
 
     def _load(self) -> dict[str, tuple[IPNetwork, ...]]:
         try:

@@ -9,7 +9,6 @@ then counts from now.
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -21,6 +20,7 @@ from typing import Any, TypedDict
 import structlog
 
 from agent import wire
+from agent.files import write_whole
 from agent.model import Fact, Held, Memory, Peer, Selection, Standing, Wish, WishKind
 
 MARK_LIMIT = 250
@@ -157,13 +157,8 @@ class MemoryStore:
             if path.read_text(encoding="utf-8") == text:
                 return
         except (OSError, UnicodeError):
-            self._directory.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(name + ".tmp")
-        with temporary.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+            pass  # made below
+        write_whole(path, text)
 
 
 class _Choice(TypedDict, total=False):

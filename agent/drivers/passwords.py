@@ -13,7 +13,10 @@ import hmac
 import os
 import re
 import secrets
+from functools import partial
 from pathlib import Path
+
+from agent.files import write_whole
 
 # The broker computes it once per login, in its only thread: 1000 rounds take it about a millisecond.
 ITERATIONS = 1000
@@ -94,17 +97,11 @@ def write_passwords(users_file: Path, target: Path, group: str = "mosquitto") ->
     after = "".join(f"{line}\n" for line in lines)
     if after == before:
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    candidate = target.with_name(f".{target.name}.new")
-    candidate.unlink(missing_ok=True)
-    with os.fdopen(os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        _let_read(file.fileno(), group)
-        file.write(after)
-    candidate.replace(target)
+    write_whole(target, after, 0o600, durable=False, own=partial(_let_read, group))  # made anew at every start
     return True
 
 
-def _let_read(descriptor: int, group: str) -> None:
+def _let_read(group: str, descriptor: int) -> None:
     try:
         os.fchown(descriptor, -1, grp.getgrnam(group).gr_gid)
     except (KeyError, PermissionError):

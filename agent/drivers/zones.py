@@ -17,7 +17,9 @@ from pathlib import Path
 
 import structlog
 
-KEY_NAME = "ddns"
+from agent.desired.dns import KEY_NAME
+from agent.files import write_whole
+
 ALGORITHM = "hmac-sha256"
 KEY_BYTES = 32
 # NS points out of the zone: a name in it without an address would keep the zone from being loaded.
@@ -97,18 +99,9 @@ class Zones:
         log.info("a key for dynamic updates was made", file=str(native))
 
     def _write(self, path: Path, text: str, mode: int, *, owned: bool = True) -> None:
-        temporary = path.with_name(f"{path.name}.tmp")
-        temporary.unlink(missing_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        if owned:
-            self._own(temporary)
-        temporary.replace(path)
+        write_whole(path, text, mode, own=self._own if owned else None)
 
-    def _own(self, path: Path) -> None:
+    def _own(self, path: Path | int) -> None:
         try:
             account = pwd.getpwnam(self._user)
             os.chown(path, account.pw_uid, account.pw_gid)

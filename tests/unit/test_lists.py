@@ -151,8 +151,9 @@ async def test_lists_that_the_configuration_no_longer_has_are_gone(tmp_path: Pat
         await heard.until(lambda found: set(found) == {"two"} and texts(found["two"]) == ["192.0.2.2/32"])
 
 
-def test_kept_lists_that_are_broken_are_read_anew(tmp_path: Path) -> None:
-    (tmp_path / "lists.json").write_text('{"x": [1, "foo"]}')
+@pytest.mark.parametrize("text", ['{"x": [1, "foo"]}', "", '{"x": ['])
+def test_kept_lists_that_are_broken_are_read_anew(tmp_path: Path, text: str) -> None:
+    (tmp_path / "lists.json").write_text(text)
     lists = Lists(tmp_path / "lists.json", nobody)
     lists.configure((ListSource("l", file="x"),))
     assert lists.last_good().lists["l"] == ListContent()

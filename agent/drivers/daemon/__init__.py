@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from agent.desired import ConfigFile
-from agent.drivers.daemon.file import check, write
+from agent.drivers.daemon.file import check, read
+from agent.files import write_whole
 
 _COMMANDS = {"restart": 3, "HUP": 2, "USR1": 1, "none": 0}
 
@@ -125,7 +126,7 @@ class Daemons:
                 refusal = await taking if taking is not None else ""
                 if not refusal and await self.control.started(service):
                     for path in paths:
-                        write(self.good / path, self._told[path], 0o600)
+                        write_whole(self.good / path, self._told[path], 0o600)
                 else:
                     fallen.append(await self._fall_back(service, paths, refusal))
             except self.errors as error:
@@ -137,11 +138,11 @@ class Daemons:
         self._settled.pop(service, None)
         restored = []
         for path in paths:
-            good = self.good / path
-            if good.exists() and (text := good.read_text(encoding="utf-8")) != self._told[path]:
+            text = read(self.good / path)
+            if text and text != self._told[path]:  # an empty one is of a disk that failed
                 self._fatal[path] = self._told[path]
                 self._told[path] = text
-                write(self.etc / path, text, (self.etc / path).stat().st_mode & 0o777)
+                self._write(self.etc / path, text, (self.etc / path).stat().st_mode & 0o777)
                 restored.append(path)
         if not refusal:
             await self.control.start(service)
@@ -155,10 +156,10 @@ class Daemons:
 
     async def _up(self, service: str, files: list[ConfigFile], *, was_up: bool) -> None:
         """Start the service, or tell it that its files are new. One that was up is told without asking first."""
-        present = [file for file in files if (self.etc / file.path).exists()]
-        if files and not present:
+        texts = {file.path: text for file in files if (text := read(self.etc / file.path)) is not None}
+        if files and not texts:
             return  # its first text was refused: said above; it has nothing to run with
-        texts = {file.path: (self.etc / file.path).read_text(encoding="utf-8") for file in present}
+        present = [file for file in files if file.path in texts]
         new = [file for file in present if self._is_new(file.path, texts[file.path])]
         how = max((file.reload for file in new), key=lambda name: _COMMANDS[name], default="none")
         self._sockets[service] = next((file.socket for file in present if self.socket is not None), "")
@@ -205,27 +206,18 @@ class Daemons:
 
     def _is_new(self, path: str, text: str) -> bool:
         """Whether the running service may not have taken this text; after our own restart the last good one tells."""
-        told = self._told.get(path)
-        if told is None:
-            try:
-                told = (self.good / path).read_text(encoding="utf-8")
-            except OSError:
-                return True
-        return told != text
+        return (self._told[path] if path in self._told else read(self.good / path)) != text
 
     async def _replace(self, file: ConfigFile) -> str:
         """Put the text in place unless it is there or its daemon's own check refuses it; says what is wrong."""
         target = self.etc / file.path
         if self._fatal.get(file.path) == file.text:
             return f"{file.path}: {file.service} cannot run with this text; the last good one is in place"
-        try:
-            if target.read_text(encoding="utf-8") == file.text:
-                return ""
-        except OSError:
-            pass
+        if read(target) == file.text:
+            return ""
         candidate = target.with_name(target.name + ".new")
         try:
-            write(candidate, file.text, file.mode)
+            self._write(candidate, file.text, file.mode)
             if refusal := await self._refusal(file, candidate):
                 candidate.replace(target.with_name(target.name + ".refused"))
                 return f"{file.path} refused: {refusal}"
@@ -233,6 +225,11 @@ class Daemons:
         except OSError as error:
             return f"{file.path}: cannot write: {error.strerror} ({error.filename})"
         return ""
+
+    @staticmethod
+    def _write(path: Path, text: str, mode: int) -> None:
+        """Not durable: an advertisement of a prefix waits for it, and what a power cut tears is written anew."""
+        write_whole(path, text, mode, durable=False)
 
     async def _refusal(self, file: ConfigFile, candidate: Path) -> str:
         """What the daemon's own check says against a text."""

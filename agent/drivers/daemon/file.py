@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 CHECK_TIMEOUT = 20.0
 
 
-def write(path: Path, text: str, mode: int) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(descriptor, mode)
-        stream.write(text)
-    temporary.replace(path)
+def read(path: Path) -> str | None:
+    """The text of a file; None where there is none, it cannot be read, or is no UTF-8.
+
+    Such content is somebody else's, or of a disk that failed: it is no text that a daemon was given or may get.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return None
 
 
 async def check(command: list[str]) -> str:
