@@ -129,3 +129,34 @@ async def test_a_service_that_is_stopped_is_not_looked_at_any_more(world: World)
     assert await world.apply(radvd("good 1"), radvd=False) == ["stop radvd"]
     await world.daemons.prove()
     assert world.control.up == set()
+
+
+async def test_content_that_is_no_text_is_another_text(world: World) -> None:
+    await world.apply(radvd("good 1"), radvd=True)
+    await world.daemons.prove()
+    (world.directory / "etc/radvd.conf").write_bytes(b"\xff\xfe")
+    assert await world.apply(radvd("good 1"), radvd=True) == []
+    assert world.text("radvd.conf") == "good 1"
+    (world.directory / "good/radvd.conf").write_bytes(b"\xff\xfe")
+    world.daemons = world.again()
+    assert await world.apply(radvd("good 1"), radvd=True) == ["HUP radvd"]
+
+
+async def test_no_text_that_stays_as_the_new_one_is_refused_is_given_to_nobody(world: World) -> None:
+    await world.apply(radvd("good 1"), radvd=True)
+    (world.directory / "etc/radvd.conf").write_bytes(b"\xff\xfe")
+    with pytest.raises(DaemonError, match="refused"):
+        await world.apply(radvd("bad"), radvd=True)
+    assert world.control.told == []
+
+
+@pytest.mark.parametrize("torn", [b"", b"\xff\xfe"])
+async def test_a_last_good_text_of_a_disk_that_failed_is_not_put_back(world: World, torn: bytes) -> None:
+    await world.apply(radvd("good 1"), radvd=True)
+    await world.daemons.prove()
+    (world.directory / "good/radvd.conf").write_bytes(torn)
+    await world.apply(radvd("good 2, deadly"), radvd=True)
+    world.control.up.clear()
+    with pytest.raises(DaemonError, match=r"radvd did not stay up$"):
+        await world.daemons.prove()
+    assert world.text("radvd.conf") == "good 2, deadly"
