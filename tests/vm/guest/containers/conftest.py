@@ -10,13 +10,13 @@ import pytest
 from tests.engine.engine import Engine
 from tests.vm.guest.containers.demo import DUAL, KPN_SOURCES, OUT, Demo, Wire, browses
 
-ORDER = ("test_containers_kpn", "test_containers_dual")
+ORDER = ("test_containers_kpn", "test_containers_dual", "test_containers_home")
 # From `compose up` to a client that browses, on an emulated machine that others slow down; 60 s when it is left alone.
 PATIENCE = 240.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo by itself, then with more uplinks."""
+    """The demo by itself, then with more uplinks, then a real router in its place."""
     items.sort(key=lambda item: ORDER.index(item.path.stem))
 
 
