@@ -110,9 +110,13 @@ def _cut(world: ChaosWorld, uplink: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _flap(world: ChaosWorld, uplink: str) -> Iterator[None]:
+    """A line that is cut stays so: a flap that mended it told a story of a dead uplink in good health (seed 4)."""
+    cut = not world.nodes[f"{uplink}-isp"].output(["ip", "link", "show", "up", "dev", "port"]).strip()
     for _ in range(3):
         world.down(uplink)
         world.up(uplink)
+    if cut:
+        world.down(uplink)
     yield
 
 
