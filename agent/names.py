@@ -156,7 +156,7 @@ class NameKeeper:
         healed = False
         if error.unloaded:
             try:
-                healed = bool(await asyncio.to_thread(self.zones.heal, target.zone))
+                healed = bool(await self.zones.heal(target.zone))
             except OSError as problem:
                 why = f"{target.zone} cannot be made anew: {(problem.strerror or str(problem)).lower()}"
                 error = NsupdateError(why, "make room where the state is kept (/var/lib/router)")

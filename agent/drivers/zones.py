@@ -6,13 +6,14 @@ survive restarts. Here they are only made, and put aside where named cannot load
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import os
 import pwd
 import secrets
-import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -58,20 +59,16 @@ class Zones:
                 for old in (path, path.with_name(f"{path.name}.jnl")):
                     old.unlink(missing_ok=True)
 
-    def heal(self, zone: str) -> str:
+    async def heal(self, zone: str) -> str:
         """Look whether a zone that named does not serve can be loaded at all; a broken one is put aside and made anew.
 
-        Returns what was wrong with it, empty where its files are good. Raises OSError.
+        Returns what was wrong with it, empty where its files are good. Raises OSError. Cancelled, it changes nothing.
         """
         path = self._file(zone)
-        command = ["named-checkzone", "-j", zone, str(path)]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_TIMEOUT, check=False)
-        except subprocess.TimeoutExpired:
-            raise TimeoutError(f"named-checkzone did not end in {CHECK_TIMEOUT:g} s") from None
-        if path.exists() and done.returncode <= 0:  # below 0: the checker was killed, which says nothing of the zone
+        status, said = await _run("named-checkzone", "-j", zone, str(path))
+        if path.exists() and status <= 0:  # below 0: the checker was killed, which says nothing of the zone
             return ""
-        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
         why = " / ".join(lines[:2])[:300] or "no such file"
         log.error("zone broken, put aside", zone=zone, error=why)
         for old in (path, path.with_name(f"{path.name}.jnl")):
@@ -107,3 +104,19 @@ class Zones:
             os.chown(path, account.pw_uid, account.pw_gid)
         except (KeyError, PermissionError):
             return  # no named here, or not root: a test
+
+
+async def _run(*command: str) -> tuple[int, str]:
+    """The exit status of a program and what it said. It does not outlive us. Raises OSError, TimeoutError too."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    try:
+        said, _ = await asyncio.wait_for(process.communicate(), CHECK_TIMEOUT)
+    except TimeoutError:
+        raise TimeoutError(f"{command[0]} did not end in {CHECK_TIMEOUT:g} s") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    return process.returncode or 0, said.decode(errors="replace")
