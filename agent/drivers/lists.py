@@ -27,8 +27,9 @@ from agent.model import IPAddress, IPNetwork, ListContent
 
 Result = TypeVar("Result")
 Resolve: TypeAlias = Callable[[str], Awaitable[tuple[IPAddress, ...]]]
-# A file of more lines is taken for a mistake.
+# A file of more lines, or of more bytes (so many lines of 80), is taken for a mistake.
 MAX_LINES = 200_000
+MAX_BYTES = 16_000_000
 # After a failure it is tried again soon, then ever more rarely, up to the list's own interval. Seconds.
 RETRY = 5.0
 PATIENCE = 10.0
@@ -88,10 +89,14 @@ def _order(address: IPAddress) -> tuple[int, int]:
 def read_list(path: str) -> tuple[IPNetwork, ...]:
     """The addresses and prefixes of a file, one a line, comments from `#` on. Raises an error that names the line."""
     try:
-        lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
+        with Path(path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
         raise BadListError(f"the list file {path} cannot be read: {reason}", "put the file back") from None
+    if len(content) > MAX_BYTES:
+        raise BadListError(f"the list file {path} has more than {MAX_BYTES // 1_000_000} MB", "make it shorter")
+    lines = content.decode(errors="replace").splitlines()
     if len(lines) > MAX_LINES:
         raise BadListError(f"the list file {path} has more than {MAX_LINES} lines", "make it shorter")
     found = []
@@ -99,6 +104,9 @@ def read_list(path: str) -> tuple[IPNetwork, ...]:
         text = line.partition("#")[0].strip()
         if not text:
             continue
+        if "%" in text:  # `fe80::1%eth0`: a set of nft knows no device
+            hint = "write the address without `%` and what follows"
+            raise BadListError(f"{path}:{number}: `{text[:60]}` names a device", hint)
         try:
             found.append(ip_network(text, strict=False))
         except ValueError:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -82,6 +83,14 @@ async def test_a_file_is_read_and_read_again(tmp_path: Path) -> None:
             ":2: `foo` is not an address",
             "one address or prefix a line",
         ),
+        (
+            lambda path: path.write_text("192.0.2.2\nfe80::1%eth0\n"),
+            ":2: `fe80::1%eth0` names a device",
+            "without `%`",
+        ),
+        (lambda path: path.write_text("192.0.2.2\n" * 1_000_000), "has more than 200000 lines", "make it shorter"),
+        (lambda path: os.truncate(path, 1 << 40), "blocked has more than 16 MB", "make it shorter"),
+        (lambda path: path.write_bytes(b"\xff\xfe"), "is not an address", "one address or prefix a line"),
     ],
 )
 async def test_what_was_last_good_stays(tmp_path: Path, spoil: Callable[[Path], object], error: str, hint: str) -> None:
