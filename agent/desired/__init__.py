@@ -42,13 +42,15 @@ class Ruleset:
     chains, sets and maps, the dynamic ones empty. It changes with the configuration (or with the devices that exist).
     `elements`: set or map → {key: value}, value "" for a set. `chains`: dynamic chain → its rules, in order.
     Both are of `table inet router`. The driver loads all of it in one transaction, or only what differs.
-    `hold`: what is done around a load of the whole; None for nothing.
+    `hold`: what is done around a load of the whole; None for nothing. `forbidding`: sets by which packets are dropped:
+    an element that goes opens something.
     """
 
     skeleton: str
     elements: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
     chains: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     hold: Hold | None = None
+    forbidding: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

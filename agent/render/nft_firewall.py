@@ -171,6 +171,10 @@ def list_elements(found: AddressSet) -> Mapping[str, MappingProxyType[str, str]]
     }
 
 
+# Rules may drop by lists; by the others they do: nobody outside, nor another MAC, bears an address of these.
+_FORBIDDING = ("list4_", "list6_", "prefixes", "lent6", "stale6")
+
+
 def render_firewall(table: FirewallTable) -> Ruleset:
     """The firewall's ruleset. The skeleton is cached: an event costs the elements."""
     # What enters by an ingress, or goes to an uplink's own address, can take no other.
@@ -187,4 +191,5 @@ def render_firewall(table: FirewallTable) -> Ruleset:
     frozen |= machine_elements(table)
     frozen |= {name: MappingProxyType(found) for name, found in global_elements(table).items()}
     chains = MappingProxyType({**balance_chains(table), **global_chains(table)})
-    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), chains, HOLD)
+    forbidding = frozenset(name for name in frozen if name.startswith(_FORBIDDING))
+    return Ruleset(skeleton(table.policy), MappingProxyType(frozen), chains, HOLD, forbidding)

@@ -10,7 +10,7 @@ from agent.render.nft_ingress_skeleton import skeleton
 
 def render_ingress(table: IngressTable) -> Ruleset:
     """Text of all rules. A prefix change alters the dynamic chains and a few elements, never the skeleton."""
-    return Ruleset(skeleton(table.static), _elements(table), npt_chains(table))
+    return Ruleset(skeleton(table.static), _elements(table), npt_chains(table), forbidding=frozenset({"reserved6"}))
 
 
 def _elements(table: IngressTable) -> dict[str, dict[str, str]]:

@@ -6,6 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def test_close_takes_away_only_what_is_no_longer_permitted(space: Namespace) -> 
 
     in_space(space, body)
     assert "192.0.2.3" in listing(space)
+
+
+def test_a_set_that_forbids_never_lacks_what_comes_instead(space: Namespace) -> None:
+    async def body(nft: Nft) -> None:
+        await nft.apply(replace(FIRST, forbidding=frozenset({"mapped"})))
+        await nft.close(replace(SECOND, forbidding=frozenset({"mapped"})))
+        after_close = listing(space)
+        assert "fd00::/64" in after_close, "it goes in the transaction in which its successor comes"
+        assert "192.0.2.1," not in after_close
+        await nft.apply(SECOND)
+
+    in_space(space, body)
+    assert "fd00::/64" not in listing(space)
+    assert "fd00:0:0:1::/64" in listing(space)
 
 
 def test_other_tables_are_left_alone(space: Namespace) -> None:

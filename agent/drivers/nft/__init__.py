@@ -23,10 +23,8 @@ from agent.drivers.nft.counts import carried, counts, has_counts
 from agent.drivers.nft.error import NftError, error_of
 from agent.drivers.nft.script import TABLE, deletions, difference, whole
 
-__all__ = ["LISTS", "TABLE", "Nft", "NftError", "difference", "whole"]
+__all__ = ["TABLE", "Nft", "NftError", "difference", "whole"]
 
-# Address lists: a rule may drop by them, so taking an element away opens. They change in the one transaction only.
-LISTS = ("list4_", "list6_")
 _FLOWTABLE = "table inet router_probe { flowtable f { hook ingress priority filter; devices = { lo }; }; }"
 _FLOWS_END = (6, 4)
 # The tables that a skeleton makes anew, whole or by a chain; one that it only deletes is not there afterwards.
@@ -54,6 +52,7 @@ class Nft:
     async def close(self, target: Ruleset) -> None:
         """Take away what `target` no longer permits: elements that are gone. Nothing to do before the first apply.
 
+        Those of sets that forbid stay until the one transaction that brings what comes instead.
         It never fails: what it could not do, the next `apply` does by loading the whole.
         """
         if self._applied is not None and self._applied.skeleton == target.skeleton:
@@ -117,7 +116,7 @@ class Nft:
         gone = {
             name: {key: value for key, value in held.items() if key not in target.elements.get(name, {})}
             for name, held in applied.elements.items()
-            if not name.startswith(LISTS)
+            if name not in applied.forbidding
         }
         script = "\n".join(line for name, keys in gone.items() for line in deletions(name, keys))
         if not script:
