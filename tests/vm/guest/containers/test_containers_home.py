@@ -23,7 +23,9 @@ from tests.vm.guest.containers.demo import DUAL, KPN_SOURCES, Demo, Wire, browse
 
 PLACE = Path("/srv/router")
 PASSWORD = "demo-internet"  # noqa: S105 - what the emulated ISP asks for
+AROUND = ("internet", "isp-kpn", "isp-odido", "client")
 ROUTERS = ("ingress-kpn", "ingress-odido", "firewall")
+GONE = (*ROUTERS, "ingress-vpn", "phone", "lamp")
 # NIC → the demo's network at the other end of its wire.
 NICS = {"eno1": "line-kpn", "eno2": "line-odido", "eno3": "trunk"}
 KPN_MAC, ODIDO_MAC = "f0:00:00:00:00:03", "f0:00:00:00:00:13"
@@ -66,10 +68,12 @@ class Home:
 
 @pytest.fixture(scope="module")
 def around(engine: Engine) -> Demo:
-    """The demo's ISPs, internet and client, without its routers."""
+    """The demo's ISPs, internet and client, without its routers: as the stories before left them, or started."""
     demo = Demo(engine, DUAL)
-    demo.compose("rm", "-fs", *ROUTERS, "ingress-vpn", "phone", "lamp")
-    demo.compose("up", "-d", "internet", "isp-kpn", "isp-odido", "client", timeout=PATIENCE)
+    running = engine.docker("ps", "--format", "{{.Names}}").split()
+    if not {demo.container(service) for service in AROUND} <= set(running):
+        demo.compose("up", "-d", *AROUND, timeout=PATIENCE)
+    engine.docker("rm", "-f", *(demo.container(service) for service in GONE), check=False)
     # home.yaml's has the same addresses.
     engine.docker("network", "rm", f"{demo.name}_backstage", check=False)
     return demo
@@ -78,10 +82,11 @@ def around(engine: Engine) -> Demo:
 @pytest.fixture(scope="module")
 def home(engine: Engine, around: Demo) -> Iterator[Home]:
     """What docs/operations.md says of a new router, done; the client is started again, as on another network."""
-    for nic, network in NICS.items():
+    bridges = {nic: around.bridge(network) for nic, network in NICS.items()}
+    for nic, bridge in bridges.items():
         # Down, as a host leaves a NIC that it does not use.
         ip("link", "add", nic, "type", "veth", "peer", "name", f"far-{nic}")
-        ip("link", "set", f"far-{nic}", "master", around.bridge(network), "up")
+        ip("link", "set", f"far-{nic}", "master", bridge, "up")
     init, host, start, look = documented("A new router")
     shell(engine, init, Path("/"))
     (PLACE / "secrets/kpn_ppp").write_text(f"{PASSWORD}\n")
@@ -90,9 +95,9 @@ def home(engine: Engine, around: Demo) -> Iterator[Home]:
     quiet = PLACE / "quiet.yaml"
     quiet.write_text("services:\n" + "".join(f"  {one}: {{ healthcheck: {{ disable: true }} }}\n" for one in ROUTERS))
     router = Demo(engine, (str(PLACE / "home.yaml"), str(quiet)), name="router")
-    with Wire(around.bridge("line-kpn"), "home-kpn") as kpn, Wire(around.bridge("line-odido"), "home-odido") as odido:
+    with Wire(bridges["eno1"], "home-kpn") as kpn, Wire(bridges["eno2"], "home-odido") as odido:
         shell(engine, start.replace("-f home.yaml", "-f home.yaml -f quiet.yaml"), PLACE)
-        engine.docker("restart", around.container("client"))
+        engine.docker("restart", "-t", "0", around.container("client"))
         yield Home(router, around, kpn, odido, look)
 
 
@@ -116,7 +121,7 @@ def test_client_browses_through_the_nics(home: Home) -> None:
 
 
 def test_each_uplink_has_its_nic_alone(home: Home) -> None:
-    """By macvlan in passthru mode: the container's MAC is the NIC's, and its host says nothing on the wire."""
+    """By macvlan in passthru mode: the container's MAC is the NIC's, and its host has no address there."""
     links = ("ip", "-d", "link", "show", "type", "macvlan")
     for service, mac in (("ingress-kpn", KPN_MAC), ("ingress-odido", ODIDO_MAC)):
         argv = ("nsenter", "-t", home.router.process(service), "-n", *links)
@@ -124,18 +129,19 @@ def test_each_uplink_has_its_nic_alone(home: Home) -> None:
         assert "mode passthru" in shown
         assert mac in shown
     assert KPN_MAC in ip("link", "show", "eno1")
+    assert "inet" not in ip("address", "show", "eno1")
     assert home.kpn.text(f"ether src {KPN_MAC} and not vlan 6") == ""
     home.odido.wait(f"ether src {ODIDO_MAC} and vlan 300 and udp port 67", "BOOTP/DHCP, Request")
 
 
 def test_router_is_well(home: Home) -> None:
-    """`routerctl status` of the firewall and of kpn, as documented."""
+    """`routerctl status` of the firewall, as documented."""
     said = [""]
 
     def well() -> bool:
         said[0] = shell(home.router.engine, home.look, PLACE)
         odido = re.search(r"odido +agent ready, link up, IPv4 198\.51\.100\.1", said[0])
-        return said[0].count("all work") == 2 and odido is not None
+        return "all work" in said[0] and odido is not None
 
     wait_for(well, PATIENCE, lambda: said[0])
 
@@ -158,10 +164,10 @@ def test_down_and_up_is_the_same_customer_and_router(home: Home) -> None:
     assert home.router.engine.docker("ps", "-aq", "--filter", "label=com.docker.compose.project=router") == ""
     assert KPN_MAC not in ip("link", "show", "eno1"), "the NIC has its own MAC back"
     assert ip("-o", "link", "show", "br-trunk").split(":")[0] == before, "the engine leaves the host's bridge alone"
-    home.router.compose("up", "-d", timeout=PATIENCE)
+    home.router.compose("up", "-d", "ingress-kpn", "firewall", timeout=PATIENCE)  # the other one has shown its NIC
     assert CLIENT_MAC in home.router.run("firewall", "cat", "/var/lib/router/kea/dhcp4.leases")
     browses(home.demo, "client", KPN_SOURCES, PATIENCE)
-    assert home.kpn.text("vlan 6 and pppoed").count("PADS") == 2
+    assert home.kpn.text("vlan 6 and pppoed").count("PADS") >= 2
     text = home.kpn.text(f"{OF_KPN} and ip6", "-v")
     sessions = re.findall(r"dhcp6 (?:solicit|request|rebind|confirm)", text)
     assert len(sessions) > 2, text
