@@ -16,6 +16,8 @@ def parse_prefix(value: object) -> IPv4Network | IPv6Network:
     """An address or a prefix of either family; an address is a prefix of all its bits."""
 
     def parse(text: str) -> IPv4Network | IPv6Network:
+        if "%" in text:  # IPv6Network keeps the zone (RFC 4007 section 11), a set of nft knows none
+            raise MendError(f"`{text}` names a device", f"write {text.partition('%')[0]}")
         try:
             return ip_network(text)
         except ValueError:

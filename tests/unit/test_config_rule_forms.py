@@ -103,6 +103,7 @@ def test_errors_of_one_key(case: str) -> None:
 
 WORDS = {
     "host bits": ("10.30.0.1/24", "`10.30.0.1/24` has host bits set", "write 10.30.0.0/24"),
+    "device": ("fe80::1%eth0", "`fe80::1%eth0` names a device", "write fe80::1"),
     "no address": ("10.30.0.256", "`10.30.0.256` is not an address or a prefix", "write it like"),
     "the router itself": ("10.10.0.1", "the router's own address in `home`", "write `firewall`"),
     "the router's IPv6": ("fd4b:9ca2:1d70:10::1", "the router's own address in `home`", "write `firewall`"),
