@@ -29,6 +29,7 @@ RETRY_LIMIT = 30.0
 QUIET = 0.25
 # And where events never stop, they do it after so long all the same: peers.json must not be of another time.
 NEVER_QUIET = 3.0
+PATIENCE = 20  # times that long, for steps that take long themselves
 AGAIN_FLOOR = 0.1
 
 log = structlog.get_logger(__name__)
@@ -63,7 +64,8 @@ class Step:
 
     `run` raises an exception whose text names what is wrong; it may have a `hint`. A step with `inputs` runs when they
     differ from the last time, at a retry and at a resync; else it is as well, or as failed, as it was.
-    `once_quiet` steps run when no event has come for a while, and from time to time where events never stop.
+    `once_quiet` steps run when no event has come for a while, and from time to time where events never stop, `patient`
+    ones seldom then: a prefix that comes meanwhile waits for them (30 ms, for nft's listing).
     """
 
     part: str
@@ -71,6 +73,7 @@ class Step:
     needs: frozenset[str] = frozenset()
     inputs: Callable[[Context], object] | None = None
     once_quiet: bool = False
+    patient: bool = False
 
 
 class Clock(Protocol):
@@ -117,6 +120,7 @@ class Reconciler:
     _resync_at: float = 0.0  # the first apply is a full one
     _unsettled: bool = False
     _restless_since: float = 0.0
+    _restless: int = 0
     _applied_at: float = 0.0
     _awaited: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -143,7 +147,8 @@ class Reconciler:
         now = self.clock.now()
         full = now >= self._resync_at
         if event is None and self._unsettled and not full and not self._due(now):
-            await self._settle()
+            self._unsettled, self._restless = False, 0
+            await self._settle(patient=True)
             return
         events = []
         while event is not None:
@@ -162,7 +167,8 @@ class Reconciler:
             if not applied.done():  # who waited may have gone
                 applied.set_result(None)
         if self._unsettled and now >= self._restless_since + NEVER_QUIET:
-            await self._settle()
+            self._restless_since, self._restless = now, self._restless + 1
+            await self._settle(patient=self._restless % PATIENCE == 0)
 
     async def _apply(self, plan: Plan, *, full: bool, retry: bool) -> None:
         context = Context(plan, self.applied, self.state, full, retry, frozenset())
@@ -190,13 +196,12 @@ class Reconciler:
             self._retry_at = self.clock.now() + self._retry * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
             self._retry = min(self._retry * 2, RETRY_LIMIT)
 
-    async def _settle(self) -> None:
-        self._unsettled = False
+    async def _settle(self, *, patient: bool) -> None:
         if self.applied is None:
             return
         context = Context(self.applied, self.applied, self.state, full=False, retry=False, failed=self._failed)
         for step in self.steps:
-            if step.once_quiet:
+            if step.once_quiet and (patient or not step.patient):
                 context = await self._run(step, context)
         self._fell = bool(context.failed - self._failed)
         self._keep_failed(context.failed, retry=False)
