@@ -19,6 +19,7 @@ from tests.lab.wait import wait_for
 pytestmark = pytest.mark.lab
 PROXY = CONFIG.read_text().replace("neighbours: routed }", "neighbours: proxy }")
 UPLINK = "2001:db8:77:1:10::1"
+RETRANS_TIMER = 1.0  # seconds (RFC 4861 section 10)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,10 @@ def entries(world: HosterWorld) -> set[str]:
 
 
 def answered(world: HosterWorld, target: str, timeout: float = 1.0, *, unicast: bool = False, hops: int = 255) -> str:
-    """The MAC that answers when the provider asks, empty for none."""
+    """The MAC that answers when the provider asks, empty for none. It asks every second, as a kernel does.
+
+    The first question may come while the ingress still looks whether its own address is free (RFC 4862 section 5.4.3).
+    """
     provider = world.nodes["provider"]
     mac = provider.output(["cat", "/sys/class/net/line/address"]).strip()
     low = IPv6Address(target).packed[-3:]
@@ -46,11 +50,14 @@ def answered(world: HosterWorld, target: str, timeout: float = 1.0, *, unicast: 
     asks = asks / ICMPv6ND_NS(tgt=target) / ICMPv6NDOptSrcLLAddr(lladdr=mac)
     with provider.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x86DD)) as wire:
         wire.bind(("line", 0x86DD))
-        wire.send(bytes(asks))
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            if not select.select([wire], [], [], left)[0]:
-                break
+        deadline = asked = time.monotonic()
+        deadline += timeout
+        while (now := time.monotonic()) < deadline:
+            if now >= asked:
+                wire.send(bytes(asks))
+                asked += RETRANS_TIMER
+            if not select.select([wire], [], [], max(min(asked, deadline) - now, 0))[0]:
+                continue
             frame = Ether(wire.recv(2048))
             if ICMPv6ND_NA in frame and frame[ICMPv6ND_NA].tgt == target and frame[IPv6].hlim == 255:
                 return str(frame.src)
