@@ -93,7 +93,7 @@ class Applier:
             # Last: it waits for the disk.
             Step("memory", self._remember, inputs=lambda context: context.plan.memory),
             Step("listing", self._settle, once_quiet=True, patient=True),
-            Step("daemons", self._prove, once_quiet=True),
+            Step("daemons", self._prove, once_quiet=True, patient=True),
             Step("peers", self._keep_peers, once_quiet=True),
             Step("bus", self._publish_status, once_quiet=True),
         )

@@ -65,7 +65,7 @@ class Step:
     `run` raises an exception whose text names what is wrong; it may have a `hint`. A step with `inputs` runs when they
     differ from the last time, at a retry and at a resync; else it is as well, or as failed, as it was.
     `once_quiet` steps run when no event has come for a while, and from time to time where events never stop, `patient`
-    ones seldom then: a prefix that comes meanwhile waits for them (30 ms, for nft's listing).
+    ones seldom then: a prefix that comes meanwhile waits for them (30 ms, for dinit's word and nft's listing).
     """
 
     part: str
