@@ -17,6 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LAB = REPOSITORY / "tests" / "lab"
 # dinitctl is the stand-in's; router-agent and routerctl are the virtual environment's, as in the image.
 PATH = f"{LAB}/bin:{REPOSITORY}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_SPACES = {"net": "net", "mount": "mnt", "uts": "uts"}
 _forking = threading.Lock()
 
 
@@ -40,7 +41,10 @@ class Node:
         its own, and ends with the lab at the latest. `env` adds to the node's environment.
         """
         environment = {**self.environment, **(options.pop("env", None) or {})}
-        command = ["nsenter", "-t", str(self.pid), "-n", "-m", "-u", "--", *argv]
+        # Not `-t PID`: nsenter runs in the node's process namespace already and would ask (util-linux 2.41, pidfd_open)
+        # for that number there, where a zombie may have it; "Invalid argument" then ran nothing, now and then.
+        spaces = (f"--{name}=/proc/{self.pid}/ns/{file}" for name, file in _SPACES.items())
+        command = ["nsenter", *spaces, "--", *argv]
         options.setdefault("start_new_session", True)
         # nsenter execs in place; only a new process can be in another PID namespace, so this thread orders that for
         # its next child and takes the order back.

@@ -54,7 +54,8 @@ def disk(progress: build.Progress = print) -> Iterator[Path]:
         for program in (*PROGRAMS, *DAEMONS):
             shutil.copy2(root / program, tree / "bin")
         shutil.copy2(root / PLUGIN, tree / "cli-plugins")
-        _fill(root, work, tree / "data", archive)
+        with loader(root, work, tree / "data") as engine:
+            engine.docker("load", "-q", "-i", str(archive), timeout=SECONDS)
         archive.unlink()
         yield _image(tree, work / "disk.ext4")
 
@@ -70,11 +71,17 @@ def _work() -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _fill(root: Path, work: Path, data: Path, archive: Path) -> None:
-    """Load the images by a dockerd that touches nothing of this machine's network."""
+@contextlib.contextmanager
+def loader(root: Path, work: Path, data: Path) -> Iterator[Engine]:
+    """A dockerd that fills `data` and touches nothing of this machine's network.
+
+    It has a network namespace of its own: `--bridge=none` alone removes docker0, also that of another dockerd, which
+    then says "adding interface veth… to bridge docker0 failed: Device does not exist".
+    """
     host = f"unix://{work}/docker.sock"
     engine = Engine({**private_environment(root), "DOCKER_HOST": host}, private=True)
-    argv = ["dockerd", "--data-root", str(data), "--exec-root", f"{work}/exec", "--pidfile", f"{work}/dockerd.pid"]
+    argv = ["unshare", "--net", "dockerd", "--data-root", str(data)]
+    argv += ["--exec-root", f"{work}/exec", "--pidfile", f"{work}/dockerd.pid"]
     argv += ["--host", host, "--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"]
     with (
         (work / "log").open("wb") as log,
@@ -84,7 +91,7 @@ def _fill(root: Path, work: Path, data: Path, archive: Path) -> None:
     ):
         try:
             wait_for(lambda: "Server Version" in engine.docker("info", check=False), START_SECONDS, "dockerd to answer")
-            engine.docker("load", "-q", "-i", str(archive), timeout=SECONDS)
+            yield engine
         except TimedOut as error:
             text = (work / "log").read_text(errors="replace")[-2000:]
             raise build.MissingError(f"a second dockerd does not start here ({error}):\n{text}") from None

@@ -138,8 +138,9 @@ class PppoeIsp:
 
     def hang_up(self) -> None:
         """End every session in order: LCP Terminate-Request and PADT."""
-        self.node.run(["pkill", "-TERM", "-x", "pppd"], check=False)
-        wait_for(lambda: not self.sessions(), 15, "the ISP's sessions to end")
+        found = self.node.run(["pkill", "-TERM", "-x", "pppd"], check=False)
+        assert found.returncode <= 1, found.stderr  # 1: there was none
+        wait_for(lambda: not self.sessions(), 15, lambda: f"the ISP's sessions to end: {found}\n{self.log()[-4000:]}")
 
     def crash(self) -> None:
         """End without a word: sessions are gone, the customer knows nothing."""
