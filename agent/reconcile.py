@@ -203,7 +203,7 @@ class Reconciler:
         for step in self.steps:
             if step.once_quiet and (patient or not step.patient):
                 context = await self._run(step, context)
-        self._fell = bool(context.failed - self._failed)
+        self._fell = bool(context.failed - self._failed) or (self._fell and not patient)  # else nobody looked
         self._keep_failed(context.failed, retry=False)
 
     async def _run(self, step: Step, context: Context) -> Context:

@@ -37,8 +37,14 @@ def _pair(nic: RouterNic) -> list[str]:
         f"    pre-up ip link show {nic.peer} >/dev/null 2>&1 || ip link add {nic.peer} type veth peer name {nic.name}"
         + mac,
         f"    post-up ip link set {nic.peer} up",
+        # The container's NIC works only while this one is up; up, it would take an address from the provider's router.
+        f"    post-up ! ip link show {nic.name} >/dev/null 2>&1 || {_quiet(nic.name)}",
         "",
     ]
+
+
+def _quiet(name: str) -> str:
+    return f"{{ sysctl -qw net.ipv6.conf.{name}.disable_ipv6=1; ip link set {name} up; }}"
 
 
 def networkd(found: Hypervisor) -> dict[str, str]:
@@ -48,9 +54,9 @@ def networkd(found: Hypervisor) -> dict[str, str]:
         files[f"20-{bridge.name}.netdev"] = _file(
             f"# {bridge.purpose}", "[NetDev]", f"Name={bridge.name}", "Kind=bridge", "", "[Bridge]", "STP=no"
         )
-        # The bridge forwards frames; the machine itself takes no part in these networks.
+        # The machine itself takes no part in these networks: it would take an address from the provider's router.
         quiet = ("[Network]", "LinkLocalAddressing=no", "IPv6AcceptRA=no", "ConfigureWithoutCarrier=yes")
-        files[f"20-{bridge.name}.network"] = _file("[Match]", f"Name={bridge.name}", "", *quiet)
+        files[f"20-{bridge.name}.network"] = _file("[Match]", f"Name={bridge.name}", "", "", *quiet)
         for name in (*((bridge.port,) if bridge.port else ()), *(nic.peer for nic in bridge.nics)):
             port = ("[Network]", f"Bridge={bridge.name}", "LinkLocalAddressing=no")
             files[f"21-{name}.network"] = _file("[Match]", f"Name={name}", "", *port)
@@ -58,6 +64,8 @@ def networkd(found: Hypervisor) -> dict[str, str]:
             mac = (f"MACAddress={nic.mac}",) if nic.mac else ()
             pair = ("[NetDev]", f"Name={nic.name}", "Kind=veth", *mac, "", "[Peer]", f"Name={nic.peer}")
             files[f"19-{nic.name}.netdev"] = _file(*pair)
+            # The container's NIC works only while this one is up.
+            files[f"21-{nic.name}.network"] = _file("[Match]", f"Name={nic.name}", "", "", *quiet)
         if bridge.isolated:
             files["router-hosts.nft"] = "\n".join(_rules(bridge)) + "\n"
             # Rules that were loaded before the bridge was there have been seen to hold for arriving frames alone.

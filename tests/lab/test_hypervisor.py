@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from scapy.layers.inet import UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import ICMPv6ND_RA, ICMPv6NDOptPrefixInfo, IPv6
 from scapy.layers.l2 import Ether
 
 from agent.cli import main
@@ -36,7 +36,6 @@ done
 PLUG = """
 for n in 101 102; do ip link set tap${{n}}i1 master {hosts}; done
 ip link set vms address {router}
-for nic in wan0 lan vms; do ip link set $nic up; done
 """
 
 
@@ -94,6 +93,11 @@ def test_bridges_carry_the_router_and_hold_the_machines_apart(
             assert masters["eno1"] == masters["wan0-p"]
             assert masters["vms-p"] == masters["tap101i1"] == hosts
             assert len({masters["eno1"], masters["lan-p"], masters["vms-p"]}) == 3
+            for nic in ("wan0", "lan", "vms"):
+                wait_for(lambda n=nic: "LOWER_UP" in space.sh(f"ip link show {n}"), 20, f"{nic} to be up")  # type: ignore[misc]
+            wait_for(partial(forwards, space, "wan0-p"), 10, "wan0-p to forward")
+            space.call(advertise)
+            assert "inet6" not in space.sh("ip -6 addr show dev wan0")
             for port in ("tap101i1", "tap102i1", "vms-p"):
                 wait_for(partial(forwards, space, port), 10, f"{port} to forward")
             space.call(frames)
@@ -101,6 +105,15 @@ def test_bridges_carry_the_router_and_hold_the_machines_apart(
 
 def forwards(space: Namespace, port: str) -> bool:
     return "state forwarding" in space.sh(f"bridge link show dev {port}")
+
+
+def advertise() -> None:
+    """The provider's router advertises a prefix to all; returns when the hypervisor's end of wan0 has seen it."""
+    wan = Wire("wan0")
+    header = Ether(src="02:00:00:00:0a:01", dst="33:33:00:00:00:01") / IPv6(src="fe80::1", dst="ff02::1", hlim=255)
+    prefix = ICMPv6NDOptPrefixInfo(prefix="2001:db8:a::", prefixlen=64, L=1, A=1)
+    Wire("provider").raw(header / ICMPv6ND_RA(routerlifetime=1800) / prefix)
+    wan.expect(lambda found: ICMPv6ND_RA in found)
 
 
 def frames() -> None:

@@ -10,7 +10,7 @@ import pytest
 from agent import events as ev
 from agent.desired import Plan, Table
 from agent.model import Link
-from agent.reconcile import NEVER_QUIET, PATIENCE, QUIET, RESYNC, RETRY_LIMIT, Context, PartError, Step
+from agent.reconcile import NEVER_QUIET, PATIENCE, QUIET, RESYNC, RETRY_FIRST, RETRY_LIMIT, Context, PartError, Step
 from tests.unit.loop_world import ORDER, World
 
 
@@ -229,3 +229,23 @@ async def test_who_follows_another_configuration_is_told_when_it_is_applied() ->
     await other
     assert world.loop.applied is not None
     assert world.loop.applied.services == {"radvd": True}
+
+
+async def test_a_settling_that_does_not_look_at_the_daemons_forgives_none() -> None:
+    world = World()
+    world.failing["listing"] = PartError("named fell")
+    await world.tell(ev.Dump())
+    for _ in range(6):  # it falls again and again
+        world.ran.clear()
+        while "listing" not in world.ran:
+            await world.loop.turn()
+    pause = world.loop._retry
+    assert pause > RETRY_FIRST
+    await world.tell(ev.Tick())
+    world.ran.clear()
+    while "peers" not in world.ran:
+        world.clock.time += QUIET / 2
+        await world.tell(ev.Tick())
+    assert "listing" not in world.ran
+    await world.tell(ev.Tick())
+    assert world.loop._retry >= pause
