@@ -56,7 +56,7 @@ def networkd(found: Hypervisor) -> dict[str, str]:
         )
         # The machine itself takes no part in these networks: it would take an address from the provider's router.
         quiet = ("[Network]", "LinkLocalAddressing=no", "IPv6AcceptRA=no", "ConfigureWithoutCarrier=yes")
-        files[f"20-{bridge.name}.network"] = _file("[Match]", f"Name={bridge.name}", "", "", *quiet)
+        files[f"20-{bridge.name}.network"] = _file("[Match]", f"Name={bridge.name}", "", *quiet)
         for name in (*((bridge.port,) if bridge.port else ()), *(nic.peer for nic in bridge.nics)):
             port = ("[Network]", f"Bridge={bridge.name}", "LinkLocalAddressing=no")
             files[f"21-{name}.network"] = _file("[Match]", f"Name={name}", "", *port)
@@ -65,7 +65,7 @@ def networkd(found: Hypervisor) -> dict[str, str]:
             pair = ("[NetDev]", f"Name={nic.name}", "Kind=veth", *mac, "", "[Peer]", f"Name={nic.peer}")
             files[f"19-{nic.name}.netdev"] = _file(*pair)
             # The container's NIC works only while this one is up.
-            files[f"21-{nic.name}.network"] = _file("[Match]", f"Name={nic.name}", "", "", *quiet)
+            files[f"21-{nic.name}.network"] = _file("[Match]", f"Name={nic.name}", "", *quiet)
         if bridge.isolated:
             files["router-hosts.nft"] = "\n".join(_rules(bridge)) + "\n"
             # Rules that were loaded before the bridge was there have been seen to hold for arriving frames alone.
