@@ -266,8 +266,12 @@ def test_dhcpv6_leases_addresses_of_the_uplink_in_use(world: GlobalWorld, lamp: 
     assert given["dhcp6_name_servers"] == "fd4b:9ca2:1d70:30::1"
     seen = wait_for(lambda: ask_from(lamp.node, address, INTERNET6) == str(address), 10, "its answer")
     assert seen
-    shown = json.loads(world.nodes["firewall"].output(["routerctl", "leases", "iot", "--json"]))
-    assert str(address) in {lease["address"] for lease in shown["networks"]["iot"]}
+
+    def shown() -> set[str]:
+        found = json.loads(world.nodes["firewall"].output(["routerctl", "leases", "iot", "--json"]))
+        return {lease["address"] for lease in found["networks"]["iot"]}
+
+    wait_for(lambda: str(address) in shown(), 10, lambda: f"{address} among {shown()}")  # Kea's files: twice a second
 
 
 @pytest.mark.rfc("7084", "L-13")
